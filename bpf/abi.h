@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * The layouts that the BPF programs and the C++ loader share. This is their one definition: both sides include this
+ * file and both assert the sizes below. Whoever changes a layout raises SL_ABI_VERSION, which is part of the pin path,
+ * so that a daemon never reads maps of another shape.
+ *
+ * Addresses are 16 bytes in network order; IPv4 is written as the mapped form ::ffff:a.b.c.d in labels, and as
+ * {a, 0, 0, 0} (one network-order word first) where the packet path compares words. Each field says which.
+ */
+#ifndef SLUICE_ABI_H
+#define SLUICE_ABI_H
+
+#include <linux/types.h>
+
+#define SL_ABI_VERSION 1
+
+#define SL_MAX_BACKENDS 4096   /* backend id 0 is never used: an empty slot names it */
+#define SL_MAX_SERVICES 512    /* service id 0 is never used */
+#define SL_MAX_POOLS 64
+#define SL_MAX_INTERFACES 32   /* attached and way-out interfaces together; also the size of the devmap */
+#define SL_MAX_FLOWS 262144    /* directions of nat flows */
+#define SL_SLOT_ARENA (6u * 1024 * 1024) /* u32 slots: 24 MiB */
+#define SL_NAME_LENGTH 64      /* of a pool's or service's name, with the closing zero */
+
+#define SL_NAT_FIRST_PORT 20000
+#define SL_NAT_LAST_PORT 31999
+
+/* ---- which packets are ours: found by address first, then by port (hash and displace, no collisions) ---- */
+
+#define SL_ADDRESS_BITS 10     /* places for addresses of one family */
+#define SL_SERVICE_BITS 11     /* places for services */
+#define SL_DISPLACEMENT_BITS 9 /* buckets of the displacement tables */
+#define SL_DISPLACEMENT_MULTIPLIER 0xc2b2ae3d27d4eb4fULL
+
+/* Of sl_address4/6.id: set where the address is a source that nat uses, not a VIP. */
+#define SL_ADDRESS_NAT_SOURCE 0x80000000u
+/* Of sl_address4/6.id: set where the address is a backend whose replies keep the client's address
+ * (preserveClientAddress); looked up by the packet's source, only while SL_FRONT_REPLY_BY_SOURCE is set. */
+#define SL_ADDRESS_PRESERVING_BACKEND 0x40000000u
+
+struct sl_address4 {
+	__be32 address;
+	__u32 id; /* 0: this place is empty */
+};
+
+struct sl_address6 {
+	__u64 high, low; /* the 16 bytes as they stand in the packet, loaded as two words */
+	__u32 id;        /* 0: this place is empty */
+	__u32 pad;
+	__u64 pad2;
+};
+
+#define SL_SERVICE_KEY(address_id, protocol, port_be) \
+	(((__u64)(address_id) << 32) | ((__u64)(protocol) << 16) | (__u64)(port_be))
+
+struct sl_service {
+	__u64 key;   /* SL_SERVICE_KEY; 0: empty place */
+	__u64 seed;  /* of the flow hash; follows from address, port and protocol, so every node agrees */
+	__u64 range; /* slots << 32 | base in the arena, read as one word; 0 slots: no backend */
+	__u32 id;
+	__u32 flags;
+	__u64 pad[4];
+};
+
+/* Of sl_service.flags: its pool's forwarding is nat, so its flows are looked up before a slot is. */
+#define SL_SERVICE_NAT 1u
+
+/* Of sl_front.flags. */
+#define SL_FRONT_REPLY_BY_SOURCE 1u
+
+/* Everything that says which packets are ours. Two of them exist; the idle one is filled, then `active` changes. */
+struct sl_front {
+	__u64 multiplier4, multiplier6, service_multiplier;
+	__u64 flags;
+	__u16 displacement4[1 << SL_DISPLACEMENT_BITS];
+	__u16 displacement6[1 << SL_DISPLACEMENT_BITS];
+	__u16 service_displacement[1 << SL_DISPLACEMENT_BITS];
+	__u64 pad[4];
+	struct sl_address4 address4[1 << SL_ADDRESS_BITS];
+	struct sl_address6 address6[1 << SL_ADDRESS_BITS];
+	struct sl_service service[1 << SL_SERVICE_BITS];
+};
+
+/*
+ * place(key) = ((key * multiplier) ^ displacement[(key * multiplier) >> (64 - SL_DISPLACEMENT_BITS)])
+ *              * SL_DISPLACEMENT_MULTIPLIER >> (64 - bits)
+ * with key = the IPv4 word, sl_fold6(high, low), or the service key.
+ */
+static inline __attribute__((always_inline)) __u64 sl_fold6(__u64 high, __u64 low)
+{
+	__u64 h = high * 0x9e3779b97f4a7c15ULL;
+
+	h ^= h >> 32;
+	h = (h ^ low) * 0xc2b2ae3d27d4eb4fULL;
+	return h ^ (h >> 32);
+}
+
+static inline __attribute__((always_inline)) __u64 sl_place(__u64 key, __u64 multiplier, const __u16 *displacement,
+							    int bits)
+{
+	__u64 x = key * multiplier;
+
+	x = (x ^ displacement[x >> (64 - SL_DISPLACEMENT_BITS)]) * SL_DISPLACEMENT_MULTIPLIER;
+	return x >> (64 - bits);
+}
+
+/* The finaliser of MurmurHash3 (64 bit): the flow hash is sl_mix of client address, ports and the service's seed. */
+static inline __attribute__((always_inline)) __u64 sl_mix(__u64 h)
+{
+	h ^= h >> 33;
+	h *= 0xff51afd7ed558ccdULL;
+	h ^= h >> 33;
+	h *= 0xc4ceb9fe1a85ec53ULL;
+	return h ^ (h >> 33);
+}
+
+/* IPv4: source is the network-order word; ports: source port in the low half, destination port in the high half,
+ * as the first four bytes of the L4 header are loaded on a little-endian machine. */
+static inline __attribute__((always_inline)) __u64 sl_flow_hash4(__u32 source, __u32 ports, __u64 seed)
+{
+	return sl_mix((((__u64)source << 32) | ports) ^ seed);
+}
+
+static inline __attribute__((always_inline)) __u64 sl_flow_hash6(__u64 high, __u64 low, __u32 ports, __u64 seed)
+{
+	return sl_mix(sl_fold6(high ^ seed, low) ^ ports);
+}
+
+/* The slot of a flow in a range of `slots`: the upper half of the hash, scaled. */
+static inline __attribute__((always_inline)) __u64 sl_slot_of(__u64 hash, __u64 slots)
+{
+	return ((hash >> 32) * slots) >> 32;
+}
+
+#define SL_SLOT_BACKEND 0x0000ffffu    /* the backend's id */
+#define SL_SLOT_TRANSITION 0x80000000u /* kept for transitions (design, section 4.3) */
+
+/* ---- where packets go ---- */
+
+enum sl_forwarding {
+	SL_FORWARDING_NAT,
+	SL_FORWARDING_DSR_L2,
+	SL_FORWARDING_DSR_IPIP,
+};
+
+#define SL_BACKEND_RESOLVED 1u        /* the MAC addresses are known */
+#define SL_BACKEND_PRESERVE_CLIENT 2u /* nat: only the destination is rewritten */
+#define SL_BACKEND_IPV6 4u            /* `address` and `source` are IPv6 */
+
+/* One cache line. The first word holds the next hop's MAC whole, so that a changed neighbour is one store. */
+struct sl_backend {
+	__u8 ethernet[12];  /* destination MAC, source MAC */
+	__be16 ethertype;   /* of the outer header (dsr-ipip) */
+	__u16 mtu;          /* largest IP packet that may leave towards it; 0: no such backend */
+	__u8 forwarding;    /* enum sl_forwarding */
+	__u8 flags;         /* SL_BACKEND_* */
+	__be16 port;        /* nat: the backend's port; 0: the service's */
+	__u32 interface;    /* index in the devmap and in xdp_stats_map */
+	__u32 address[4];   /* network order; IPv4 in address[0] */
+	__u32 source[4];    /* nat: the source we use; dsr-ipip: outer source, its low 16 bits are ORed with the flow */
+	__u32 outer_sum;    /* dsr-ipip, IPv4: sl_outer_sum(address[0], source[0]) */
+	__u32 source_mask;  /* bits of the outer source's last word that vary with the flow, network order; 0: fixed */
+};
+
+#define SL_OUTER_TTL 64
+
+/* The sum of the 16-bit words of an outer IPv4 header (RFC 2003) that are the same for all packets to a backend:
+ * version, IHL and TOS; the DF bit; TTL (the protocol is added per packet); both addresses. */
+static inline __attribute__((always_inline)) __u32 sl_outer_sum(__u32 address, __u32 source)
+{
+	return 0x0045 + 0x0040 + SL_OUTER_TTL + (address & 0xffff) + (address >> 16) + (source & 0xffff) +
+	       (source >> 16);
+}
+
+/* ---- nat flows: what a packet with these addresses and ports is rewritten to ---- */
+
+struct sl_flow_key {
+	__u32 source[4], destination[4]; /* network order; IPv4 in [0], the rest zero */
+	__be16 source_port, destination_port;
+	__u8 protocol;
+	__u8 ipv6;
+	__u16 pad;
+};
+
+#define SL_FLOW_REPLY 1u /* from backend to client */
+
+struct sl_flow {
+	__u32 source[4], destination[4]; /* the packet's new addresses */
+	__be16 source_port, destination_port;
+	__u16 ip_sum;  /* what the rewriting adds to the IPv4 header's checksum, folded */
+	__u16 l4_sum;  /* what it adds to the TCP or UDP checksum, folded */
+	__u16 backend, service;
+	__u16 interface; /* reply: the way out towards the client */
+	__u8 flags;      /* SL_FLOW_* */
+	__u8 closing;    /* SL_CLOSING_*: who has sent a FIN; a RST closes both */
+	__u8 ethernet[12]; /* forward: the client's frame as it came (destination, source); reply: the frame to send */
+	__u32 seen;      /* epoch of the last packet */
+};
+
+#define SL_CLOSING_CLIENT 1u
+#define SL_CLOSING_BACKEND 2u
+#define SL_CLOSING_BOTH 3u
+
+/* Epochs (seconds) without a packet after which a flow's port may be given to another flow. */
+#define SL_IDLE_CLOSED 2
+#define SL_IDLE_UDP 60
+#define SL_IDLE_TCP 3600
+
+/* ---- what became of packets ---- */
+
+/* Verdicts are the kernel's XDP actions: 0 aborted, 1 drop, 2 pass, 3 tx, 4 redirect. */
+#define SL_VERDICTS 8
+#define SL_REASONS 32
+
+enum sl_reason {
+	/* pass: not for us, or for the kernel to judge */
+	SL_REASON_NOT_IP,               /* neither IPv4 nor IPv6 */
+	SL_REASON_NOT_OURS,             /* no service and no nat source has this address */
+	SL_REASON_NO_SERVICE,           /* the VIP is ours, the port or protocol is not */
+	SL_REASON_FRAGMENT,             /* a fragment for a VIP */
+	SL_REASON_ICMP,                 /* ICMP or ICMPv6 for a VIP */
+	SL_REASON_OTHER_PROTOCOL,       /* a VIP's, but neither TCP, UDP nor ICMP */
+	SL_REASON_TRUNCATED,            /* shorter than its headers say */
+	SL_REASON_MALFORMED,            /* header fields that contradict each other */
+	SL_REASON_UNKNOWN_REPLY,        /* for a nat source, but of no flow that we know */
+	/* drop */
+	SL_REASON_NO_BACKEND,           /* the service's pool has no usable backend */
+	SL_REASON_UNRESOLVED,           /* the backend's next hop has no known MAC address */
+	SL_REASON_TOO_BIG,              /* does not fit the way out's MTU */
+	SL_REASON_NO_PORT,              /* nat: no free source port */
+	SL_REASON_FLOW_TABLE_FULL,      /* nat: the flow could not be stored */
+	SL_REASON_NO_HEADROOM,          /* no room before the packet for an outer header */
+	SL_REASON_EXTENSION_CHAIN,      /* more IPv6 extension headers than are followed */
+	SL_REASON_FAMILY_MISMATCH,      /* nat cannot carry this address family to that backend */
+	/* tx, redirect */
+	SL_REASON_NAT,
+	SL_REASON_NAT_REPLY,
+	SL_REASON_DSR_L2,
+	SL_REASON_DSR_IPIP4,            /* outer header is IPv4 */
+	SL_REASON_DSR_IPIP6,            /* outer header is IPv6 */
+	/* aborted */
+	SL_REASON_BUG,                  /* a bound that the loader guarantees did not hold */
+	SL_REASON_COUNT
+};
+
+/* xdp_stats_map[(cpu * SL_MAX_INTERFACES + interface) * SL_VERDICTS * SL_REASONS + verdict * SL_REASONS + reason] */
+struct sl_counter {
+	__u64 packets, bytes; /* bytes: the frame as it came in */
+};
+
+/* service_stats_map[cpu * SL_MAX_SERVICES + id] and backend_stats_map[cpu * SL_MAX_BACKENDS + id]: one cache line */
+struct sl_traffic {
+	__u64 packets, bytes;             /* from clients */
+	__u64 reply_packets, reply_bytes; /* nat only: from backends */
+	__u64 opened, closed;             /* TCP: SYNs and FIN/RSTs from clients; UDP over nat: new flows */
+	__u64 dropped;                    /* packets for it that were dropped, whatever the reason */
+	__u64 unresolved;                 /* of these: for want of the next hop's MAC address */
+};
+
+/* ---- the daemon's words ---- */
+
+struct sl_control {
+	__u32 active; /* which front counts */
+	__u32 epoch;  /* seconds, moved by the daemon */
+	__u32 interfaces[SL_MAX_INTERFACES]; /* the ifindex behind each place in the devmap; 0: free */
+};
+
+/* Labels: what the ids in the tables mean. Never read by packets; a new daemon adopts the running state from them. */
+struct sl_backend_label {
+	char pool[SL_NAME_LENGTH]; /* empty: free */
+	__u8 address[16];          /* IPv4 mapped */
+	__u16 port;                /* host order; 0: the service's */
+	__u16 weight;
+	__u32 ifindex;             /* of the way out; 0: unresolved */
+};
+
+struct sl_service_label {
+	char name[SL_NAME_LENGTH]; /* empty: free */
+	char pool[SL_NAME_LENGTH];
+	__u8 address[16];          /* IPv4 mapped */
+	__u16 port;                /* host order */
+	__u8 protocol;             /* 6 or 17 */
+	__u8 pad[5];
+};
+
+struct sl_table_label {
+	char pool[SL_NAME_LENGTH]; /* empty: free */
+	__u32 base, slots;         /* its range in the arena */
+	__u32 hash_functions;
+	__u32 pad;
+};
+
+#ifdef __cplusplus
+#define SL_ASSERT static_assert
+#else
+#define SL_ASSERT _Static_assert
+#endif
+SL_ASSERT(sizeof(struct sl_address4) == 8, "sl_address4");
+SL_ASSERT(sizeof(struct sl_address6) == 32, "sl_address6");
+SL_ASSERT(sizeof(struct sl_service) == 64, "sl_service");
+SL_ASSERT(sizeof(struct sl_backend) == 64, "sl_backend");
+SL_ASSERT(sizeof(struct sl_flow_key) == 40, "sl_flow_key");
+SL_ASSERT(sizeof(struct sl_flow) == 64, "sl_flow");
+SL_ASSERT(sizeof(struct sl_counter) == 16, "sl_counter");
+SL_ASSERT(sizeof(struct sl_traffic) == 64, "sl_traffic");
+SL_ASSERT(sizeof(struct sl_control) == 136, "sl_control");
+SL_ASSERT(sizeof(struct sl_backend_label) == 88, "sl_backend_label");
+SL_ASSERT(sizeof(struct sl_service_label) == 152, "sl_service_label");
+SL_ASSERT(sizeof(struct sl_table_label) == 80, "sl_table_label");
+SL_ASSERT(sizeof(struct sl_front) % 64 == 0, "sl_front");
+SL_ASSERT(__builtin_offsetof(struct sl_front, service) % 64 == 0, "services start on a cache line");
+SL_ASSERT((int)SL_REASON_COUNT <= SL_REASONS, "reasons fit their row");
+
+#endif

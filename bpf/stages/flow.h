@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * Flow: what nat remembers. A flow has two entries in nat_flows, each found by the addresses and ports with which a packet
+ * arrives: the client's packet by (client, VIP), the backend's by (backend, our source). The reply's entry is inserted
+ * first and only if there is none: owning it is owning the source port.
+ */
+#ifndef SLUICE_FLOW_H
+#define SLUICE_FLOW_H
+
+#define PORT_TRIES 32
+#define EEXIST 17
+
+stage __u32 fold(__u64 sum)
+{
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (__u32)((sum & 0xffff) + (sum >> 16));
+}
+
+stage void copy_address(__u32 *to, const __u32 *from)
+{
+	to[0] = from[0];
+	to[1] = from[1];
+	to[2] = from[2];
+	to[3] = from[3];
+}
+
+stage int same_address(const __u32 *a, const __u32 *b)
+{
+	return !((a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]) | (a[3] ^ b[3]));
+}
+
+stage __u64 address_sum(const __u32 *words)
+{
+	return (__u64)words[0] + words[1] + words[2] + words[3];
+}
+
+stage __u64 inverted_address_sum(const __u32 *words)
+{
+	return (__u64)(__u32)~words[0] + (__u32)~words[1] + (__u32)~words[2] + (__u32)~words[3];
+}
+
+/* What rewriting a packet of `key` as `flow` says adds to its checksums (RFC 1624, equation 3). */
+stage void set_sums(struct sl_flow *flow, const struct sl_flow_key *key)
+{
+	__u64 sum = inverted_address_sum(key->source) + inverted_address_sum(key->destination) +
+		    address_sum(flow->source) + address_sum(flow->destination);
+
+	flow->ip_sum = fold(sum);
+	flow->l4_sum = fold(sum + (__u16)~key->source_port + (__u16)~key->destination_port + flow->source_port +
+			    flow->destination_port);
+}
+
+/* The key with which packets of the other direction arrive. */
+stage void opposite_key(struct sl_flow_key *key, const struct sl_flow *flow, __u8 protocol, __u8 ipv6)
+{
+	copy_address(key->source, flow->destination);
+	copy_address(key->destination, flow->source);
+	key->source_port = flow->destination_port;
+	key->destination_port = flow->source_port;
+	key->protocol = protocol;
+	key->ipv6 = ipv6;
+	key->pad = 0;
+}
+
+/* Reads a packet's key. GO_ON, or an end. */
+stage int read_key(struct xdp_md *ctx, const struct packet *packet, struct sl_flow_key *key)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	void *ip = data + packet->l3;
+
+	__builtin_memset(key, 0, sizeof(*key));
+	if (packet->ipv6) {
+		if (ip + 40 > end)
+			return BUG;
+		__builtin_memcpy(key->source, ip + 8, 16);
+		__builtin_memcpy(key->destination, ip + 24, 16);
+	} else {
+		if (ip + 20 > end)
+			return BUG;
+		key->source[0] = AT(ip, 12, __u32);
+		key->destination[0] = AT(ip, 16, __u32);
+	}
+	key->source_port = (__be16)packet->ports;
+	key->destination_port = (__be16)(packet->ports >> 16);
+	key->protocol = packet->protocol;
+	key->ipv6 = packet->ipv6;
+	return GO_ON;
+}
+
+/* May this flow's port be given to another? */
+stage int is_over(const struct sl_flow *flow, __u8 protocol)
+{
+	__u32 idle = control.epoch - flow->seen;
+
+	if (protocol == UDP)
+		return idle >= SL_IDLE_UDP;
+	return idle >= (flow->closing == SL_CLOSING_BOTH ? SL_IDLE_CLOSED : SL_IDLE_TCP);
+}
+
+/* Forgets both directions, given the key and the entry of one. */
+static __noinline void forget_flow(struct sl_flow_key *key, struct sl_flow *flow)
+{
+	struct sl_flow_key other;
+
+	opposite_key(&other, flow, key->protocol, key->ipv6);
+	bpf_map_delete_elem(&nat_flows, &other);
+	bpf_map_delete_elem(&nat_flows, key);
+}
+
+/* Marks the other direction of a flow like this one. */
+static __noinline void tell_other_direction(struct sl_flow_key *key, struct sl_flow *flow)
+{
+	struct sl_flow_key other;
+
+	opposite_key(&other, flow, key->protocol, key->ipv6);
+	struct sl_flow *opposite = bpf_map_lookup_elem(&nat_flows, &other);
+
+	if (!opposite)
+		return;
+	opposite->closing = flow->closing;
+	if (flow->flags & SL_FLOW_REPLY)
+		return;
+	/* The client's frames come another way now: answer where they come from. */
+	AT(opposite->ethernet, 0, __u32) = AT(flow->ethernet, 6, __u32);
+	AT(opposite->ethernet, 4, __u16) = AT(flow->ethernet, 10, __u16);
+	AT(opposite->ethernet, 6, __u32) = AT(flow->ethernet, 0, __u32);
+	AT(opposite->ethernet, 10, __u16) = AT(flow->ethernet, 4, __u16);
+	opposite->interface = flow->interface;
+}
+
+/* Claims a source port by inserting the reply's entry. GO_ON, or an end. */
+static __noinline int claim_port(struct sl_flow_key *reply_key, struct sl_flow *reply, __u64 hash, int preserve)
+{
+	__u32 ports = SL_NAT_LAST_PORT - SL_NAT_FIRST_PORT + 1;
+	__u32 start = (__u32)hash % ports, step = (__u32)(hash >> 32) % (ports - 1) + 1;
+
+	for (int i = 0; i < PORT_TRIES; i++) {
+		if (!preserve) {
+			reply_key->destination_port = bpf_htons(SL_NAT_FIRST_PORT + start);
+			start = (start + step) % ports;
+		}
+		set_sums(reply, reply_key);
+		long refused = bpf_map_update_elem(&nat_flows, reply_key, reply, BPF_NOEXIST);
+
+		if (refused == -EEXIST) { /* somebody has this port; is he still there? */
+			struct sl_flow *owner = bpf_map_lookup_elem(&nat_flows, reply_key);
+
+			if (owner && is_over(owner, reply_key->protocol)) {
+				forget_flow(reply_key, owner);
+				refused = bpf_map_update_elem(&nat_flows, reply_key, reply, BPF_NOEXIST);
+			}
+		}
+		if (!refused)
+			return GO_ON;
+		if (refused != -EEXIST)
+			return DROP(FLOW_TABLE_FULL);
+		if (preserve)
+			break;
+	}
+	return DROP(NO_PORT);
+}
+
+/* Makes both entries of a new flow. GO_ON, or an end; *chosen is the backend in either case, 0 if none was. */
+static __noinline int new_flow(struct xdp_md *ctx, struct packet *packet, struct sl_flow_key *key, __u32 *chosen)
+{
+	struct sl_flow_key reply_key = {};
+	struct sl_flow entry = {}; /* first the reply's, then the client's: the stack has no room for both */
+	__u32 id = 0;
+	int end = select_backend(packet->service, packet->hash, &id);
+
+	if (end != GO_ON)
+		return end;
+	*chosen = id;
+	struct sl_backend *backend = bpf_map_lookup_elem(&backend_pool, &id);
+
+	if (!backend)
+		return BUG;
+	if (backend->mtu && packet->ipv6 != !!(backend->flags & SL_BACKEND_IPV6))
+		return DROP(FAMILY_MISMATCH);
+	end = admit(backend, packet->ip_length);
+	if (end != GO_ON)
+		return end;
+	void *data = (void *)(long)ctx->data;
+
+	if (data + ETHERNET > (void *)(long)ctx->data_end)
+		return BUG;
+	int preserve = backend->flags & SL_BACKEND_PRESERVE_CLIENT;
+
+	copy_address(reply_key.source, backend->address);
+	copy_address(reply_key.destination, preserve ? key->source : backend->source);
+	reply_key.source_port = backend->port ? backend->port : key->destination_port;
+	reply_key.destination_port = key->source_port;
+	reply_key.protocol = key->protocol;
+	reply_key.ipv6 = key->ipv6;
+
+	entry.backend = id;
+	entry.service = packet->service->id;
+	entry.interface = interface_slot;
+	entry.seen = control.epoch;
+	entry.flags = SL_FLOW_REPLY;
+	copy_address(entry.source, key->destination);
+	copy_address(entry.destination, key->source);
+	entry.source_port = key->destination_port;
+	entry.destination_port = key->source_port;
+	__builtin_memcpy(entry.ethernet, data + 6, 6);
+	__builtin_memcpy(entry.ethernet + 6, data, 6);
+	end = claim_port(&reply_key, &entry, packet->hash, preserve);
+	if (end != GO_ON)
+		return end;
+
+	entry.flags = 0;
+	copy_address(entry.source, reply_key.destination);
+	copy_address(entry.destination, reply_key.source);
+	entry.source_port = reply_key.destination_port;
+	entry.destination_port = reply_key.source_port;
+	write_ethernet(entry.ethernet, data);
+	set_sums(&entry, key);
+	long refused = bpf_map_update_elem(&nat_flows, key, &entry, BPF_NOEXIST);
+
+	if (!refused)
+		return GO_ON;
+	bpf_map_delete_elem(&nat_flows, &reply_key);
+	/* EEXIST: another CPU was first with this flow, and its entry counts. */
+	return refused == -EEXIST ? GO_ON : DROP(FLOW_TABLE_FULL);
+}
+
+#endif

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* Forward: the two ways of direct server return, and the last step of all ways: out of the right interface. */
+#ifndef SLUICE_FORWARD_H
+#define SLUICE_FORWARD_H
+
+/* Destination and source MAC, twelve bytes in two stores. */
+stage void write_ethernet(void *data, const void *ethernet)
+{
+	AT(data, 0, __u64) = AT(ethernet, 0, __u64);
+	AT(data, 8, __u32) = AT(ethernet, 8, __u32);
+}
+
+/* Sends the packet out of an interface; what it returns is the packet's end. */
+stage int send(__u32 interface, __u32 reason)
+{
+	if (likely(interface == interface_slot))
+		return END(XDP_TX, reason);
+	return END((int)bpf_redirect_map(&tx_ports, interface, XDP_DROP), reason);
+}
+
+/* The outer IPv4 header (RFC 2003): no options, DF set, the source's varying bits from the flow. */
+stage void write_outer4(void *ip, const struct sl_backend *backend, __u32 inner_length, __u32 protocol, __u64 hash)
+{
+	__u32 vary = (__u32)hash & backend->source_mask;
+	__u32 length = bpf_htons(inner_length + 20);
+	__u32 sum = backend->outer_sum + length + (protocol << 8) + (vary & 0xffff) + (vary >> 16);
+
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	AT(ip, 0, __u32) = 0x0045 | length << 16;
+	AT(ip, 4, __u32) = 0x00400000;
+	AT(ip, 8, __u32) = SL_OUTER_TTL | protocol << 8 | (__u32)(__u16)~sum << 16;
+	AT(ip, 12, __u32) = backend->source[0] | vary;
+	AT(ip, 16, __u32) = backend->address[0];
+}
+
+/* The outer IPv6 header (RFC 2473), likewise. */
+stage void write_outer6(void *ip, const struct sl_backend *backend, __u32 inner_length, __u32 protocol, __u64 hash)
+{
+	AT(ip, 0, __u32) = 0x60;
+	AT(ip, 4, __u32) = bpf_htons(inner_length) | (protocol | SL_OUTER_TTL << 8) << 16;
+	AT(ip, 8, __u32) = backend->source[0];
+	AT(ip, 12, __u32) = backend->source[1];
+	AT(ip, 16, __u32) = backend->source[2];
+	AT(ip, 20, __u32) = backend->source[3] | ((__u32)hash & backend->source_mask);
+	AT(ip, 24, __u32) = backend->address[0];
+	AT(ip, 28, __u32) = backend->address[1];
+	AT(ip, 32, __u32) = backend->address[2];
+	AT(ip, 36, __u32) = backend->address[3];
+}
+
+/* Puts an outer header between Ethernet (with its tags) and the packet. Returns the reason to forward with, or an end. */
+stage int encapsulate(struct xdp_md *ctx, const struct packet *packet, const struct sl_backend *backend)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	int outer6 = backend->flags & SL_BACKEND_IPV6;
+	__u32 protocol = packet->ipv6 ? 41 : 4;
+	__u32 tags = packet->l3 - ETHERNET;
+	__u64 tag_bytes = 0;
+
+	if (unlikely(tags)) {
+		if (data + 22 > end)
+			return BUG;
+		tag_bytes = AT(data, 12, __u64);
+	}
+	if (unlikely(bpf_xdp_adjust_head(ctx, outer6 ? -40 : -20)))
+		return DROP(NO_HEADROOM);
+	data = (void *)(long)ctx->data;
+	end = (void *)(long)ctx->data_end;
+	void *ip = data + ETHERNET;
+
+	if (unlikely(tags)) {
+		if (data + 22 > end)
+			return BUG;
+		AT(data, 12, __u64) = tag_bytes;
+		ip += tags & 12;
+	}
+	if (!outer6) {
+		if (unlikely(ip + 20 > end))
+			return BUG;
+		write_outer4(ip, backend, packet->ip_length, protocol, packet->hash);
+	} else {
+		if (unlikely(ip + 40 > end))
+			return BUG;
+		write_outer6(ip, backend, packet->ip_length, protocol, packet->hash);
+	}
+	AT(ip, -2, __u16) = backend->ethertype;
+	return outer6 ? SL_REASON_DSR_IPIP6 : SL_REASON_DSR_IPIP4;
+}
+
+/* dsr-l2 and dsr-ipip: no state, the slot decides. Returns the packet's end. */
+stage int forward_dsr(struct xdp_md *ctx, const struct packet *packet, __u64 bytes)
+{
+	__u32 service = packet->service->id, id = 0;
+	int end = select_backend(packet->service, packet->hash, &id);
+
+	if (unlikely(end != GO_ON))
+		return count_dropped(service, 0, end);
+	struct sl_backend *backend = bpf_map_lookup_elem(&backend_pool, &id);
+
+	if (unlikely(!backend))
+		return BUG;
+	int ipip = backend->forwarding == SL_FORWARDING_DSR_IPIP;
+	__u32 outer = !ipip ? 0 : backend->flags & SL_BACKEND_IPV6 ? 40 : 20;
+
+	end = admit(backend, packet->ip_length + outer);
+	if (unlikely(end != GO_ON))
+		return count_dropped(service, id, end);
+	int reason = SL_REASON_DSR_L2;
+
+	if (ipip) {
+		reason = encapsulate(ctx, packet, backend);
+		if (unlikely(reason > 0xff || reason == BUG))
+			return count_dropped(service, id, reason);
+	}
+	void *data = (void *)(long)ctx->data;
+
+	if (unlikely(data + ETHERNET > (void *)(long)ctx->data_end))
+		return BUG;
+	write_ethernet(data, backend->ethernet);
+	count_forwarded(service, id, bytes, (packet->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN,
+			packet->tcp_flags & (TCP_FIN | TCP_RST));
+	return send(backend->interface, reason);
+}
+
+#endif

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* Nat: rewrites a packet as its flow says, on the way to the backend and on the way back. */
+#ifndef SLUICE_NAT_H
+#define SLUICE_NAT_H
+
+stage void update_sum(__u16 *sum, __u32 delta)
+{
+	*sum = ~fold((__u64)(__u16)~*sum + delta);
+}
+
+/* Addresses, ports and checksums. GO_ON, or an end. */
+stage int rewrite(struct xdp_md *ctx, const struct packet *packet, const struct sl_flow *flow)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	void *ip = data + packet->l3, *l4 = data + packet->l4;
+
+	if (packet->ipv6) {
+		if (ip + 40 > end)
+			return BUG;
+		__builtin_memcpy(ip + 8, flow->source, 16);
+		__builtin_memcpy(ip + 24, flow->destination, 16);
+	} else {
+		if (ip + 20 > end)
+			return BUG;
+		update_sum(ip + 10, flow->ip_sum);
+		AT(ip, 12, __u32) = flow->source[0];
+		AT(ip, 16, __u32) = flow->destination[0];
+	}
+	if (packet->protocol == TCP) {
+		if (l4 + 20 > end)
+			return BUG;
+		update_sum(l4 + 16, flow->l4_sum);
+	} else {
+		if (l4 + 8 > end)
+			return BUG;
+		/* UDP: zero means that no checksum was computed (RFC 768), so it stays, and is never the result of one. */
+		if (AT(l4, 6, __u16)) {
+			update_sum(l4 + 6, flow->l4_sum);
+			if (!AT(l4, 6, __u16))
+				AT(l4, 6, __u16) = 0xffff;
+		}
+	}
+	AT(l4, 0, __be16) = flow->source_port;
+	AT(l4, 2, __be16) = flow->destination_port;
+	return GO_ON;
+}
+
+/* Keeps a flow's entries up to date: last packet, FIN and RST. Returns what this packet closes for the first time. */
+stage __u32 touch(struct sl_flow_key *key, struct sl_flow *flow, __u8 tcp_flags, __u8 side)
+{
+	__u32 closes = tcp_flags & TCP_RST ? SL_CLOSING_BOTH : tcp_flags & TCP_FIN ? side : 0;
+	__u32 fresh = closes & ~flow->closing;
+
+	if (flow->seen != control.epoch)
+		flow->seen = control.epoch;
+	if (unlikely(fresh)) {
+		flow->closing |= closes;
+		tell_other_direction(key, flow);
+	}
+	return fresh;
+}
+
+/* A client's packet to a nat service. Returns the packet's end. */
+static __noinline int nat_forward(struct xdp_md *ctx, struct packet *packet)
+{
+	__u64 bytes = (long)ctx->data_end - (long)ctx->data;
+	__u32 service = packet->service->id, id = 0;
+	struct sl_flow_key key;
+	int opened = 0;
+	int end = read_key(ctx, packet, &key);
+
+	if (end != GO_ON)
+		return end;
+	struct sl_flow *flow = bpf_map_lookup_elem(&nat_flows, &key);
+	int opening = (packet->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+
+	if (flow) {
+		/* A SYN on a flow that both sides have closed is a new connection on old ports. A backend's entry that has
+		 * gone, or serves another address by now, takes its flows along. */
+		__u32 was = flow->backend;
+		struct sl_backend *owner = bpf_map_lookup_elem(&backend_pool, &was);
+
+		if ((opening && flow->closing == SL_CLOSING_BOTH) || !owner || !owner->mtu ||
+		    owner->forwarding != SL_FORWARDING_NAT || !same_address(owner->address, flow->destination)) {
+			forget_flow(&key, flow);
+			flow = 0;
+		}
+	}
+	if (!flow) {
+		end = new_flow(ctx, packet, &key, &id);
+		if (end != GO_ON)
+			return count_dropped(service, id, end);
+		opened = packet->protocol == UDP || opening;
+		flow = bpf_map_lookup_elem(&nat_flows, &key);
+		if (!flow)
+			return count_dropped(service, id, DROP(FLOW_TABLE_FULL));
+	}
+	id = flow->backend;
+	struct sl_backend *backend = bpf_map_lookup_elem(&backend_pool, &id);
+
+	if (!backend)
+		return BUG;
+	end = admit(backend, packet->ip_length);
+	if (end != GO_ON)
+		return count_dropped(service, id, end);
+	void *data = (void *)(long)ctx->data;
+
+	if (data + ETHERNET > (void *)(long)ctx->data_end)
+		return BUG;
+	if (unlikely(AT(flow->ethernet, 0, __u32) != AT(data, 0, __u32) ||
+		     AT(flow->ethernet, 4, __u32) != AT(data, 4, __u32) ||
+		     AT(flow->ethernet, 8, __u32) != AT(data, 8, __u32) || flow->interface != interface_slot)) {
+		AT(flow->ethernet, 0, __u32) = AT(data, 0, __u32);
+		AT(flow->ethernet, 4, __u32) = AT(data, 4, __u32);
+		AT(flow->ethernet, 8, __u32) = AT(data, 8, __u32);
+		flow->interface = interface_slot;
+		tell_other_direction(&key, flow);
+	}
+	int closed = touch(&key, flow, packet->tcp_flags, SL_CLOSING_CLIENT) & SL_CLOSING_CLIENT;
+
+	end = rewrite(ctx, packet, flow);
+	if (end != GO_ON)
+		return end;
+	data = (void *)(long)ctx->data;
+	if (data + ETHERNET > (void *)(long)ctx->data_end)
+		return BUG;
+	write_ethernet(data, backend->ethernet);
+	count_forwarded(service, id, bytes, opened, closed);
+	return send(backend->interface, SL_REASON_NAT);
+}
+
+/* A backend's packet. It goes where the client's packets come from. Returns the packet's end. */
+static __noinline int nat_reply(struct xdp_md *ctx, struct packet *packet)
+{
+	__u64 bytes = (long)ctx->data_end - (long)ctx->data;
+	struct sl_flow_key key;
+	int end = read_key(ctx, packet, &key);
+
+	if (end != GO_ON)
+		return end;
+	struct sl_flow *flow = bpf_map_lookup_elem(&nat_flows, &key);
+
+	if (!flow || !(flow->flags & SL_FLOW_REPLY))
+		return PASS(UNKNOWN_REPLY);
+	touch(&key, flow, packet->tcp_flags, SL_CLOSING_BACKEND);
+	end = rewrite(ctx, packet, flow);
+	if (end != GO_ON)
+		return end;
+	void *data = (void *)(long)ctx->data;
+
+	if (data + ETHERNET > (void *)(long)ctx->data_end)
+		return BUG;
+	write_ethernet(data, flow->ethernet);
+	count_reply(flow->service, flow->backend, bytes);
+	return send(flow->interface, SL_REASON_NAT_REPLY);
+}
+
+#endif

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* What the stages tell each other about a packet, and how one of them ends its way. */
+#ifndef SLUICE_PACKET_H
+#define SLUICE_PACKET_H
+
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+#define stage static __always_inline
+
+/* Hides a value's origin from the compiler, so that it does not move a bound check away from the use that the verifier
+ * wants it beside. */
+#define opaque(x) asm volatile("" : "+r"(x))
+
+/* A load or store of type T at an offset: packets and cache lines are read in words of the best size. */
+#define AT(pointer, offset, T) (*(T *)((void *)(pointer) + (offset)))
+
+#define TCP 6
+#define UDP 17
+#define ICMP 1
+#define ICMPV6 58
+
+#define TCP_FIN 0x01
+#define TCP_SYN 0x02
+#define TCP_RST 0x04
+#define TCP_ACK 0x10
+
+#define ETH_IPV4 0x0008 /* ethertypes as they are loaded on a little-endian machine */
+#define ETH_IPV6 0xdd86
+#define ETH_VLAN 0x0081
+#define ETH_QINQ 0xa888
+
+/* Where a packet's way ends: the XDP action and the reason for it, in one word. */
+#define END(action, reason) (((action) << 8) | (reason))
+#define GO_ON (-1)
+#define PASS(reason) END(XDP_PASS, SL_REASON_##reason)
+#define DROP(reason) END(XDP_DROP, SL_REASON_##reason)
+#define BUG END(XDP_ABORTED, SL_REASON_BUG)
+
+struct packet {
+	struct sl_service *service; /* a client's packet; NULL: a backend's reply */
+	__u64 hash;                 /* of the flow; for a client's packet only */
+	__u32 ports;                /* source in the low half, destination in the high half, as loaded */
+	__u16 ip_length;            /* of the IP packet, header included */
+	__u8 l3, l4;                /* offsets in the frame */
+	__u8 protocol;
+	__u8 ipv6;
+	__u8 tcp_flags; /* 0 for UDP */
+};
+
+#endif

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * Parse: from a frame to a service's flow, or to the reason why it is none of ours. Two fast paths with constant offsets
+ * take nearly everything; what they cannot take (tags, options, extension headers, short frames) goes to parse_slow,
+ * which starts anew. Nothing is refused here that is not for an address of ours.
+ */
+#ifndef SLUICE_PARSE_H
+#define SLUICE_PARSE_H
+
+#define PARSE_SLOWLY (-2)
+#define ETHERNET 14
+#define IPV6_EXTENSIONS 6 /* headers that are followed */
+
+/* What the address says: a service's packet, a reply, or neither. Needs ports, protocol and ipv6 of the packet. */
+stage int classify(struct packet *packet, struct sl_front *front, __u32 address_id)
+{
+	if (unlikely(address_id & SL_ADDRESS_NAT_SOURCE)) {
+		__u16 port = bpf_ntohs(packet->ports >> 16);
+
+		if (port < SL_NAT_FIRST_PORT || port > SL_NAT_LAST_PORT)
+			return PASS(UNKNOWN_REPLY);
+		packet->service = 0;
+		return GO_ON;
+	}
+	packet->service = find_service(front, address_id, packet->protocol, packet->ports);
+	if (unlikely(!packet->service))
+		return address_id & SL_ADDRESS_PRESERVING_BACKEND ? PASS(NOT_OURS) : PASS(NO_SERVICE);
+	return GO_ON;
+}
+
+/* A packet to no address of ours may be the reply of a backend that keeps the client's address. */
+stage int reply_by_source4(struct sl_front *front, __u32 source)
+{
+	if (likely(!(front->flags & SL_FRONT_REPLY_BY_SOURCE)) ||
+	    !(find_address4(front, source) & SL_ADDRESS_PRESERVING_BACKEND))
+		return PASS(NOT_OURS);
+	return PARSE_SLOWLY;
+}
+
+stage int reply_by_source6(struct sl_front *front, __u64 high, __u64 low)
+{
+	if (likely(!(front->flags & SL_FRONT_REPLY_BY_SOURCE)) ||
+	    !(find_address6(front, high, low) & SL_ADDRESS_PRESERVING_BACKEND))
+		return PASS(NOT_OURS);
+	return PARSE_SLOWLY;
+}
+
+/* IPv4 without options, behind Ethernet without tags; 54 bytes are there. */
+stage int parse_ipv4(struct packet *packet, struct sl_front *front, void *data, __u64 bytes)
+{
+	__u32 id = find_address4(front, AT(data, 30, __u32));
+
+	if (!id)
+		return reply_by_source4(front, AT(data, 26, __u32));
+	packet->protocol = AT(data, 23, __u8);
+	packet->ip_length = bpf_ntohs(AT(data, 16, __be16));
+	if (unlikely((AT(data, 20, __be16) & bpf_htons(0x3fff)) || packet->ip_length + ETHERNET > bytes ||
+		     packet->ip_length < 40 || (packet->protocol != TCP && packet->protocol != UDP)))
+		return PARSE_SLOWLY;
+	packet->l3 = ETHERNET;
+	packet->l4 = ETHERNET + 20;
+	packet->ipv6 = 0;
+	packet->ports = AT(data, 34, __u32);
+	packet->tcp_flags = packet->protocol == TCP ? AT(data, 47, __u8) : 0;
+	int end = classify(packet, front, id);
+
+	if (likely(end == GO_ON && packet->service))
+		packet->hash = sl_flow_hash4(AT(data, 26, __u32), packet->ports, packet->service->seed);
+	return end;
+}
+
+/* IPv6 without extension headers, behind Ethernet without tags; 74 bytes are there. */
+stage int parse_ipv6(struct packet *packet, struct sl_front *front, void *data, __u64 bytes)
+{
+	__u32 id = find_address6(front, AT(data, 38, __u64), AT(data, 46, __u64));
+
+	if (!id)
+		return reply_by_source6(front, AT(data, 22, __u64), AT(data, 30, __u64));
+	packet->protocol = AT(data, 20, __u8);
+	__u32 length = bpf_ntohs(AT(data, 18, __be16)) + 40u;
+
+	if (unlikely(length + ETHERNET > bytes || length < 60 || length > 0xffff ||
+		     (packet->protocol != TCP && packet->protocol != UDP)))
+		return PARSE_SLOWLY;
+	packet->ip_length = length;
+	packet->l3 = ETHERNET;
+	packet->l4 = ETHERNET + 40;
+	packet->ipv6 = 1;
+	packet->ports = AT(data, 54, __u32);
+	packet->tcp_flags = packet->protocol == TCP ? AT(data, 67, __u8) : 0;
+	int end = classify(packet, front, id);
+
+	if (likely(end == GO_ON && packet->service))
+		packet->hash = sl_flow_hash6(AT(data, 22, __u64), AT(data, 30, __u64), packet->ports,
+					     packet->service->seed);
+	return end;
+}
+
+/* Skips IPv6 extension headers. Returns the protocol behind them and moves *l4, or an end. */
+stage int skip_extensions(void *data, void *end, __u8 protocol, __u32 *l4)
+{
+	__u32 at = *l4;
+
+	for (int i = 0; i < IPV6_EXTENSIONS; i++) {
+		if (protocol != 0 && protocol != 43 && protocol != 60 && protocol != 44) {
+			*l4 = at;
+			return protocol;
+		}
+		void *header = data + at;
+
+		if (header + 8 > end)
+			return PASS(TRUNCATED);
+		if (protocol == 44) { /* a fragment header is 8 bytes; one that holds the whole packet is none */
+			if (AT(header, 2, __be16) & bpf_htons(0xfff9))
+				return PASS(FRAGMENT);
+			at += 8;
+		} else {
+			at += (AT(header, 1, __u8) + 1u) * 8;
+		}
+		protocol = AT(header, 0, __u8);
+		if (at > 247) /* an L4 header beyond this is not looked for */
+			return DROP(EXTENSION_CHAIN);
+	}
+	return DROP(EXTENSION_CHAIN);
+}
+
+/* Everything that the fast paths leave over. */
+static __noinline int parse_slow(struct xdp_md *ctx, struct packet *packet)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct sl_front *front = active_front();
+	__u32 l3 = ETHERNET, l4, id;
+	__u64 high = 0, low = 0;
+	__be16 type;
+	int protocol;
+
+	if (data + ETHERNET > end)
+		return PASS(NOT_IP);
+	type = AT(data, 12, __be16);
+	for (int i = 0; i < 2 && (type == ETH_VLAN || type == ETH_QINQ); i++) {
+		if (data + l3 + 4 > end)
+			return PASS(NOT_IP);
+		type = AT(data, l3 + 2, __be16);
+		l3 += 4;
+	}
+	if (type == ETH_IPV4) {
+		void *ip = data + l3;
+
+		if (ip + 20 > end)
+			return PASS(TRUNCATED);
+		__u32 source = AT(ip, 12, __u32);
+
+		id = find_address4(front, AT(ip, 16, __u32));
+		if (!id) {
+			if (reply_by_source4(front, source) != PARSE_SLOWLY)
+				return PASS(NOT_OURS);
+		}
+		__u32 header = (AT(ip, 0, __u8) & 15) * 4;
+
+		packet->ip_length = bpf_ntohs(AT(ip, 2, __be16));
+		if ((AT(ip, 0, __u8) >> 4) != 4 || header < 20 || packet->ip_length < header)
+			return PASS(MALFORMED);
+		if (ip + packet->ip_length > end)
+			return PASS(TRUNCATED);
+		if (AT(ip, 6, __be16) & bpf_htons(0x3fff))
+			return PASS(FRAGMENT);
+		l4 = l3 + header;
+		protocol = AT(ip, 9, __u8);
+		high = source;
+		packet->ipv6 = 0;
+	} else if (type == ETH_IPV6) {
+		void *ip = data + l3;
+
+		if (ip + 40 > end)
+			return PASS(TRUNCATED);
+		high = AT(ip, 8, __u64);
+		low = AT(ip, 16, __u64);
+		id = find_address6(front, AT(ip, 24, __u64), AT(ip, 32, __u64));
+		if (!id) {
+			if (reply_by_source6(front, high, low) != PARSE_SLOWLY)
+				return PASS(NOT_OURS);
+		}
+		if ((AT(ip, 0, __u8) >> 4) != 6)
+			return PASS(MALFORMED);
+		__u32 length = bpf_ntohs(AT(ip, 4, __be16)) + 40u;
+
+		if (length > 0xffff || ip + length > end)
+			return PASS(TRUNCATED);
+		packet->ip_length = length;
+		l4 = l3 + 40;
+		protocol = skip_extensions(data, end, AT(ip, 6, __u8), &l4);
+		if (protocol > 0xff)
+			/* A chain too long is dropped only where it is for a VIP; a backend's is its own affair. */
+			return id ? protocol : PASS(NOT_OURS);
+		packet->ipv6 = 1;
+	} else {
+		return PASS(NOT_IP);
+	}
+
+	if (protocol == ICMP || protocol == ICMPV6)
+		return PASS(ICMP);
+	if (protocol != TCP && protocol != UDP)
+		return PASS(OTHER_PROTOCOL);
+	__u32 need = protocol == TCP ? 20 : 8;
+
+	/* The header must lie within the packet that the IP header declares, not only within the frame. */
+	if (l4 + need > l3 + packet->ip_length)
+		return PASS(TRUNCATED);
+	l4 &= 0xff;
+	void *header = data + l4;
+
+	if (header + 8 > end)
+		return PASS(TRUNCATED);
+	packet->ports = AT(header, 0, __u32);
+	packet->tcp_flags = 0;
+	if (protocol == TCP) {
+		if (header + 20 > end)
+			return PASS(TRUNCATED);
+		packet->tcp_flags = AT(header, 13, __u8);
+	}
+	packet->l3 = l3;
+	packet->l4 = l4;
+	packet->protocol = protocol;
+	if (!id)
+		return GO_ON;
+	int outcome = classify(packet, front, id);
+
+	if (outcome == GO_ON && packet->service)
+		packet->hash = packet->ipv6 ? sl_flow_hash6(high, low, packet->ports, packet->service->seed) :
+					      sl_flow_hash4(high, packet->ports, packet->service->seed);
+	return outcome;
+}
+
+/* GO_ON with a filled packet, or the packet's end. */
+stage int parse(struct xdp_md *ctx, struct packet *packet)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	__u64 bytes = end - data;
+	int outcome = PARSE_SLOWLY;
+
+	if (likely(data + 54 <= end)) {
+		__u32 word = AT(data, 12, __u32);
+
+		if (likely((word & 0xffffff) == (0x450000 | ETH_IPV4)))
+			outcome = parse_ipv4(packet, active_front(), data, bytes);
+		else if (likely((word & 0xffff) == ETH_IPV6 && data + 74 <= end))
+			outcome = parse_ipv6(packet, active_front(), data, bytes);
+	}
+	if (unlikely(outcome == PARSE_SLOWLY)) {
+		struct packet slow = {}; /* a copy, so that the fast paths' packet stays in registers */
+
+		outcome = parse_slow(ctx, &slow);
+		*packet = slow;
+	}
+	return outcome;
+}
+
+#endif

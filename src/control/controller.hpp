@@ -1,0 +1,107 @@
+// Owns the wanted configuration and brings the data plane to it: every change is validated,
+// planned, applied, stored.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+#include "dataplane/dataplane.hpp"
+#include "kernel/next_hops.hpp"
+#include "model/config.hpp"
+#include "planner/plan.hpp"
+#include "store/store.hpp"
+
+namespace sluice::control {
+
+/// Makes the new configuration from the current one, or says why it cannot.
+using Edit = std::function<Result<model::Config>(const model::Config&)>;
+
+struct ChangeOptions {
+  std::optional<std::uint64_t>
+      if_match;          ///< the generation that the caller saw; another one running is Code::stale
+  bool dry_run = false;  ///< plan only; nothing changes
+  std::string actor = "system";  ///< who, for the history
+  std::string reason;            ///< why, for the history
+};
+
+/// The outcome of a change. For a dry run `generation` is the running one.
+struct Change {
+  std::uint64_t generation = 0;
+  bool applied = false;
+  planner::Plan plan;
+};
+
+/// How an interface of the configuration fares.
+struct InterfaceState {
+  std::string name;
+  model::XdpMode mode = model::XdpMode::DRV;
+  bool attached = false;
+  std::uint32_t program_id = 0;
+  std::string problem;  ///< why it is not attached
+};
+
+struct State {
+  std::uint64_t generation = 0;
+  std::chrono::system_clock::time_point started;  ///< of this daemon
+  bool adopted = false;  ///< a running data plane was found at the start and taken over
+  std::string drift;     ///< why the data plane is not what the configuration wants; empty: it is
+  std::vector<InterfaceState> interfaces;
+  planner::Image image;
+  model::Topology topology;
+};
+
+/// Not thread-safe: every call comes from the control strand.
+class Controller {
+ public:
+  Controller(dataplane::Dataplane& dataplane, store::Store& store, kernel::NextHops& next_hops);
+
+  /// Adopts what the kernel holds, loads the newest generation from the store (an empty
+  /// configuration if there is none) and converges towards it. A fault in converging is kept in
+  /// `state().drift`, not returned: the daemon runs.
+  Result<void> start();
+
+  const model::Config& config() const { return config_; }
+  std::uint64_t generation() const { return generation_; }
+
+  /// Validates and plans the edited configuration; unless it is a dry run, applies and stores it as
+  /// a new generation. Whole or not at all: on an error the data plane and the stored configuration
+  /// are as before. An edit that changes nothing makes no generation.
+  Result<Change> change(const Edit& edit, const ChangeOptions& options);
+
+  /// The plan from what runs to the configuration as it stands: empty when nothing drifts.
+  Result<planner::Plan> pending();
+
+  Result<dataplane::Counters> counters() { return dataplane_.counters(); }
+  Result<State> state();
+
+  /// Follows the kernel: new routes, neighbours and links are looked at and planned for. Call about
+  /// once a second and whenever the kernel room has events.
+  void tick();
+
+ private:
+  /// The machine with the ways to all backends of the running and of the wanted configuration.
+  Result<model::Topology> look(const model::Config& wanted, std::chrono::milliseconds patience);
+  Result<planner::Plan> plan_towards(const model::Config& wanted, const model::Topology& topology);
+  /// The part of change() after the edit.
+  Result<Change> attempt(const model::Config& wanted, const ChangeOptions& options,
+                         std::chrono::milliseconds patience);
+  /// Brings the data plane back to the running configuration; a failure becomes `drift_`.
+  void heal(const model::Topology& topology);
+
+  dataplane::Dataplane& dataplane_;
+  store::Store& store_;
+  kernel::NextHops& next_hops_;
+  model::Config config_;
+  std::uint64_t generation_ = 0;
+  std::chrono::system_clock::time_point started_ = std::chrono::system_clock::now();
+  bool adopted_ = false;
+  std::string drift_;
+  std::chrono::steady_clock::time_point retry_at_{};
+};
+
+}  // namespace sluice::control

@@ -1,0 +1,68 @@
+// The interface that plans are applied to. The XDP data plane implements it; tests may do so in
+// memory.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+#include "planner/plan.hpp"
+
+namespace sluice::dataplane {
+
+struct Count {
+  std::uint64_t packets = 0, bytes = 0;
+};
+
+/// Verdict and reason by their names on the wire, e.g. {"tx", "nat"}; names in dataplane/names.hpp.
+struct VerdictCount {
+  std::string verdict, reason;
+  Count count;
+};
+
+struct Traffic {
+  std::uint64_t packets = 0, bytes = 0;              ///< from clients
+  std::uint64_t reply_packets = 0, reply_bytes = 0;  ///< nat only
+  std::uint64_t opened = 0, closed = 0;
+  std::uint64_t dropped = 0, unresolved = 0;
+};
+
+/// Summed over all CPUs, since the maps were made.
+struct Counters {
+  std::map<std::string, std::vector<VerdictCount>>
+      interfaces;  ///< attached ones, by name; only counts above zero
+  std::map<planner::ServiceKey, Traffic> services;
+  std::map<planner::BackendKey, Traffic> backends;
+};
+
+/// What BE-07 asks of the loader: packets that XDP saw, their bytes, and how many it dropped
+/// (aborted ones included).
+struct Totals {
+  std::uint64_t drops = 0, packets = 0, bytes = 0;
+};
+
+struct Attachment {
+  std::string interface;
+  std::uint32_t ifindex = 0;
+  model::XdpMode mode = model::XdpMode::DRV;
+  std::uint32_t program_id = 0;
+  std::string tag;  ///< the kernel's hash over the program's instructions
+};
+
+class Dataplane {
+ public:
+  virtual ~Dataplane() = default;
+  /// What the kernel holds now.
+  virtual Result<planner::Image> running() = 0;
+  /// Runs the plan. On an error nothing of the plan is left behind: the data plane is as it was
+  /// before.
+  virtual Result<void> apply(const planner::Plan& plan) = 0;
+  virtual Result<Counters> counters() = 0;
+  virtual Result<std::vector<Attachment>> attachments() = 0;
+  /// Moves the packet path's coarse clock; call once a second.
+  virtual void tick(std::uint32_t epoch) = 0;
+};
+
+}  // namespace sluice::dataplane

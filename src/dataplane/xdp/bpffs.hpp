@@ -1,0 +1,35 @@
+// Where an instance's kernel objects are pinned:
+// /sys/fs/bpf/sluice/<instance>/v<abi>/{maps,links,progs}.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.hpp"
+
+namespace sluice::dataplane::xdp {
+
+class PinFolder {
+ public:
+  /// @param instance letters, digits, '_' and '-': a name that bpffs takes
+  static Result<PinFolder> of(std::string_view instance);
+
+  /// Mounts a BPF file system if none is there, and makes the folders.
+  Result<void> create() const;
+  /// Removes all pins and folders of the instance, of every ABI version.
+  Result<void> remove_all() const;
+
+  std::filesystem::path map(std::string_view name) const;
+  std::filesystem::path link(std::string_view interface) const;
+  std::filesystem::path program(std::string_view interface) const;
+  /// Interfaces that have a link pinned, of this ABI version.
+  std::vector<std::string> linked_interfaces() const;
+
+ private:
+  explicit PinFolder(std::filesystem::path instance);
+  std::filesystem::path instance_, version_;
+};
+
+}  // namespace sluice::dataplane::xdp

@@ -1,0 +1,310 @@
+#include "dataplane/xdp/loader.hpp"
+
+#include <bpf/bpf.h>
+#include <linux/membarrier.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <functional>
+#include <set>
+
+#include "dataplane/xdp/counters.hpp"
+#include "dataplane/xdp/encode.hpp"
+#include "dataplane/xdp/front.hpp"
+#include "dataplane/xdp/running.hpp"
+#include "planner/plan.hpp"
+
+namespace sluice::dataplane::xdp {
+
+namespace {
+
+/// Waits until no packet can still be reading what was current before: one grace period of RCU.
+void wait_for_readers() {
+  syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
+}
+
+template <class Label>
+Label* find_label(std::span<Label> labels, std::string_view pool) {
+  for (auto& label : labels)
+    if (name_in(label.pool) == pool)
+      return &label;
+  return nullptr;
+}
+
+}  // namespace
+
+/// Keeps what a plan writes over, to put it back when a later step is refused.
+class Loader::Transaction {
+ public:
+  explicit Transaction(Loader& loader)
+      : loader_(loader), active_(loader.maps_.control().active),
+        backends_(copy(loader.maps_.backend_pool())),
+        backend_labels_(copy(loader.maps_.backend_labels())),
+        service_labels_(copy(loader.maps_.service_labels())),
+        table_labels_(copy(loader.maps_.table_labels())),
+        interfaces_(loader.attachments_.running()) {}
+
+  /// The old front and the old ranges are untouched while a plan runs, so they only have to become
+  /// current again.
+  /// @return what could not be undone; empty: everything was
+  std::string undo() {
+    const auto& maps = loader_.maps_;
+    std::ranges::copy(backends_, maps.backend_pool().begin());
+    std::ranges::copy(backend_labels_, maps.backend_labels().begin());
+    std::ranges::copy(service_labels_, maps.service_labels().begin());
+    std::ranges::copy(table_labels_, maps.table_labels().begin());
+    std::atomic_ref(maps.control().active).store(active_, std::memory_order_release);
+    wait_for_readers();
+    std::string left;
+    const auto now = loader_.attachments_.running();
+    for (const auto& [name, image] : now)
+      if (!interfaces_.contains(name))
+        note(left, loader_.attachments_.detach(name));
+    for (const auto& [name, image] : interfaces_)
+      if (!now.contains(name) || now.at(name) != image)
+        note(left, reattach(name, image));
+    return left;
+  }
+
+ private:
+  template <class T>
+  static std::vector<T> copy(std::span<T> memory) {
+    return {memory.begin(), memory.end()};
+  }
+
+  Result<void> reattach(const std::string& name, const planner::InterfaceImage& image) {
+    if (loader_.attachments_.running().contains(name))
+      if (auto detached = loader_.attachments_.detach(name); !detached)
+        return detached;
+    auto slot = loader_.slot_of(image.ifindex);
+    if (!slot)
+      return fail(slot.error());
+    return loader_.attachments_.attach(loader_.maps_, name, image, *slot);
+  }
+
+  static void note(std::string& left, const Result<void>& result) {
+    if (!result)
+      left += (left.empty() ? "" : "; ") + result.error().message;
+  }
+
+  Loader& loader_;
+  std::uint32_t active_;
+  std::vector<sl_backend> backends_;
+  std::vector<sl_backend_label> backend_labels_;
+  std::vector<sl_service_label> service_labels_;
+  std::vector<sl_table_label> table_labels_;
+  std::map<std::string, planner::InterfaceImage> interfaces_;
+};
+
+Result<std::unique_ptr<Loader>> Loader::open(std::string_view instance) {
+  auto folder = PinFolder::of(instance);
+  if (!folder)
+    return fail(folder.error());
+  if (auto created = folder->create(); !created)
+    return fail(created.error());
+  auto maps = Maps::open(*folder);
+  if (!maps)
+    return fail(maps.error());
+  auto attachments = Attachments::adopt(*folder, *maps);
+  if (!attachments)
+    return fail(attachments.error());
+  return std::unique_ptr<Loader>(new Loader(std::move(*maps), std::move(*attachments)));
+}
+
+Result<std::vector<std::string>>
+Loader::remove_instance(std::string_view instance, const std::optional<std::string>& interface) {
+  auto folder = PinFolder::of(instance);
+  if (!folder)
+    return fail(folder.error());
+  auto names = folder->linked_interfaces();
+  if (interface) {
+    if (std::ranges::find(names, *interface) == names.end())
+      return fail(Code::not_found, "nothing is attached to " + *interface);
+    names = {*interface};
+  }
+  for (const auto& name : names) {
+    Fd link(bpf_obj_get(folder->link(name).c_str()));
+    // ENOLINK: the interface has gone and took the attachment along.
+    if (link && bpf_link_detach(link.get()) && errno != ENOLINK)
+      return fail(Code::kernel, "cannot detach from " + name + ": " + std::strerror(errno));
+    std::error_code ignored;
+    std::filesystem::remove(folder->link(name), ignored);
+    std::filesystem::remove(folder->program(name), ignored);
+  }
+  if (!interface)
+    if (auto removed = folder->remove_all(); !removed)
+      return fail(removed.error());
+  return names;
+}
+
+Result<planner::Image> Loader::running() {
+  auto image = read_image(maps_);
+  image.interfaces = attachments_.running();
+  return image;
+}
+
+Result<void> Loader::apply(const planner::Plan& plan) {
+  if (plan.empty())
+    return {};
+  Transaction transaction(*this);
+  auto done = run(plan);
+  if (!done) {
+    if (const auto left = transaction.undo(); !left.empty())
+      done.error().message += " (and while undoing: " + left + ")";
+  }
+  free_unused_slots();
+  return done;
+}
+
+Result<void> Loader::run(const planner::Plan& plan) {
+  for (const auto& step : plan.steps)
+    if (auto done = run_step(plan, step); !done)
+      return done;
+  return {};
+}
+
+Result<void> Loader::run_step(const planner::Plan& plan, const planner::Step& step) {
+  if (const auto* put = std::get_if<planner::PutBackend>(&step))
+    return put_backend(*put);
+  if (const auto* fill = std::get_if<planner::FillTable>(&step))
+    return fill_table(*fill);
+  if (std::holds_alternative<planner::SwapFront>(step))
+    return swap_front(plan);
+  if (const auto* forget = std::get_if<planner::ForgetTable>(&step)) {
+    // The memory needs no clearing: a free range is filled before anything points to it.
+    if (!plan.after.tables.contains(forget->pool))
+      if (auto* label = find_label(maps_.table_labels(), forget->pool))
+        *label = {};
+    return {};
+  }
+  if (const auto* remove = std::get_if<planner::RemoveBackend>(&step)) {
+    maps_.backend_pool()[remove->id] = {};
+    maps_.backend_labels()[remove->id] = {};
+    clear_backend(maps_, remove->id);
+    return {};
+  }
+  if (const auto* detach = std::get_if<planner::Detach>(&step))
+    return attachments_.detach(detach->interface);
+  const auto& attach = std::get<planner::Attach>(step);
+  auto slot = slot_of(attach.image.ifindex);
+  if (!slot)
+    return fail(slot.error());
+  return attachments_.attach(maps_, attach.interface, attach.image, *slot);
+}
+
+Result<void> Loader::put_backend(const planner::PutBackend& step) {
+  std::uint32_t slot = 0;
+  if (step.backend.resolved) {
+    auto taken = slot_of(step.backend.ifindex);
+    if (!taken)
+      return fail(taken.error());
+    slot = *taken;
+  }
+  const auto fresh = encode_backend(step.key, step.backend, slot);
+  auto& entry = maps_.backend_pool()[step.backend.id];
+  auto& label = maps_.backend_labels()[step.backend.id];
+  std::uint64_t was[8], becomes[8];
+  std::memcpy(was, &entry, sizeof was);
+  std::memcpy(becomes, &fresh, sizeof becomes);
+  // Packets may be reading the entry: word by word, each whole, and the first, which holds the next
+  // hop's MAC, last. When only the neighbour has changed this is a single store.
+  auto* words = reinterpret_cast<std::uint64_t*>(&entry);
+  for (const int i : {7, 6, 5, 4, 3, 2, 1, 0})
+    if (was[i] != becomes[i])
+      std::atomic_ref(words[i]).store(becomes[i], std::memory_order_release);
+  label = label_of(step.key, step.backend);
+  return {};
+}
+
+Result<void> Loader::fill_table(const planner::FillTable& step) {
+  const auto range = maps_.slots().subspan(step.table.base, step.table.slots.size());
+  std::ranges::copy(step.table.slots, range.begin());
+  auto* label = find_label(maps_.table_labels(), step.pool);
+  if (!label)
+    label = find_label(maps_.table_labels(), "");
+  if (!label)
+    return fail(Code::full, "there is no room for the pool " + step.pool + ": " +
+                                std::to_string(SL_MAX_POOLS) + " are in use");
+  set_name(label->pool, step.pool);
+  label->base = step.table.base;
+  label->slots = static_cast<std::uint32_t>(step.table.slots.size());
+  label->hash_functions = step.table.hash_functions;
+  return {};
+}
+
+Result<void> Loader::swap_front(const planner::Plan& plan) {
+  auto& control = maps_.control();
+  const auto idle = (control.active & 1) ^ 1;
+  if (auto built = build_front(plan.after, maps_.front(idle)); !built)
+    return built;
+  std::set<std::uint32_t> known;
+  for (const auto& service : maps_.front(control.active & 1).service)
+    if (service.key)
+      known.insert(service.id);
+  for (const auto& [key, service] : plan.after.services) {
+    if (!known.contains(service.id))
+      clear_service(maps_, service.id);
+    maps_.service_labels()[service.id] = label_of(key, service);
+  }
+  std::atomic_ref(control.active).store(idle, std::memory_order_release);
+  wait_for_readers();
+  return {};
+}
+
+Result<std::uint32_t> Loader::slot_of(std::uint32_t ifindex) {
+  auto& interfaces = maps_.control().interfaces;
+  std::uint32_t free = SL_MAX_INTERFACES;
+  for (std::uint32_t slot = 0; slot < SL_MAX_INTERFACES; slot++) {
+    if (interfaces[slot] == ifindex)
+      return slot;
+    if (interfaces[slot] == 0 && free == SL_MAX_INTERFACES)
+      free = slot;
+  }
+  if (free == SL_MAX_INTERFACES)
+    return fail(Code::full, "there is no room for another interface: " +
+                                std::to_string(SL_MAX_INTERFACES) + " are in use");
+  if (bpf_map_update_elem(maps_.fd("tx_ports"), &free, &ifindex, BPF_ANY))
+    return fail(Code::kernel, "packets cannot be sent out of interface " + std::to_string(ifindex) +
+                                  ": " + std::strerror(errno));
+  clear_interface(maps_, free);
+  interfaces[free] = ifindex;
+  return free;
+}
+
+void Loader::free_unused_slots() {
+  std::set<std::uint32_t> used;
+  for (const auto& label : maps_.backend_labels())
+    if (label.pool[0] && label.ifindex)
+      used.insert(label.ifindex);
+  for (const auto& [name, image] : attachments_.running())
+    used.insert(image.ifindex);
+  auto& interfaces = maps_.control().interfaces;
+  for (std::uint32_t slot = 0; slot < SL_MAX_INTERFACES; slot++)
+    if (interfaces[slot] && !used.contains(interfaces[slot])) {
+      bpf_map_delete_elem(maps_.fd("tx_ports"), &slot);
+      interfaces[slot] = 0;
+    }
+}
+
+Result<Counters> Loader::counters() {
+  std::map<std::string, std::uint32_t> interfaces;
+  for (const auto& [name, image] : attachments_.running())
+    for (std::uint32_t slot = 0; slot < SL_MAX_INTERFACES; slot++)
+      if (maps_.control().interfaces[slot] == image.ifindex)
+        interfaces.emplace(name, slot);
+  return read_counters(maps_, read_image(maps_), interfaces);
+}
+
+void Loader::tick(std::uint32_t epoch) {
+  std::atomic_ref(maps_.control().epoch).store(epoch, std::memory_order_relaxed);
+}
+
+Totals Loader::get_stats() const {
+  return read_totals(maps_);
+}
+
+}  // namespace sluice::dataplane::xdp

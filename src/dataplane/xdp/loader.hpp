@@ -1,0 +1,62 @@
+// The XDP data plane: applies plans to the kernel and reads back what runs.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string_view>
+
+#include "dataplane/dataplane.hpp"
+#include "dataplane/xdp/attachments.hpp"
+#include "dataplane/xdp/bpffs.hpp"
+#include "dataplane/xdp/maps.hpp"
+
+namespace sluice::dataplane::xdp {
+
+/// Not thread-safe. Destroying it leaves everything running.
+class Loader final : public Dataplane {
+ public:
+  /// Adopts what the instance has pinned, or makes it.
+  static Result<std::unique_ptr<Loader>> open(std::string_view instance);
+
+  /// Takes the program off one interface, or off all and removes every pin of the instance; without
+  /// a daemon.
+  /// @return what was detached
+  static Result<std::vector<std::string>>
+  remove_instance(std::string_view instance, const std::optional<std::string>& interface = {});
+
+  Result<planner::Image> running() override;
+  Result<void> apply(const planner::Plan& plan) override;
+  Result<Counters> counters() override;
+  Result<std::vector<Attachment>> attachments() override { return attachments_.list(); }
+  void tick(std::uint32_t epoch) override;
+
+  /// Adds a server to the pool `default` of the running data plane, with weight 1 and nat.
+  /// Errors: Code::invalid (no address), Code::exists, Code::full; the maps are then as they were.
+  Result<void> add_backend(std::string_view ip, const model::Topology& topology = {});
+  /// Takes a server out of the pool `default`. Errors: Code::invalid, Code::not_found.
+  Result<void> remove_backend(std::string_view ip, const model::Topology& topology = {});
+  /// Packets, bytes and drops since the maps were made, over all CPUs and interfaces.
+  Totals get_stats() const;
+
+ private:
+  Loader(Maps maps, Attachments attachments)
+      : maps_(std::move(maps)), attachments_(std::move(attachments)) {}
+
+  class Transaction;
+  /// The place of an interface in tx_ports; one is taken if it has none.
+  Result<std::uint32_t> slot_of(std::uint32_t ifindex);
+  void free_unused_slots();
+  Result<void> run(const planner::Plan& plan);
+  Result<void> run_step(const planner::Plan& plan, const planner::Step& step);
+  Result<void> put_backend(const planner::PutBackend& step);
+  Result<void> fill_table(const planner::FillTable& step);
+  Result<void> swap_front(const planner::Plan& plan);
+  using EditBackends = std::function<Result<void>(std::vector<model::Backend>&)>;
+  Result<void> change_default_pool(const EditBackends& edit, const model::Topology& topology);
+
+  Maps maps_;
+  Attachments attachments_;
+};
+
+}  // namespace sluice::dataplane::xdp

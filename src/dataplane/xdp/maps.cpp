@@ -1,0 +1,122 @@
+#include "dataplane/xdp/maps.hpp"
+
+#include <bpf/bpf.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "dataplane/xdp/libbpf_log.hpp"
+#include "dataplane/xdp/program.hpp"
+
+namespace sluice::dataplane::xdp {
+
+namespace {
+
+Result<bpf_map_info> map_info(int fd) {
+  bpf_map_info info{};
+  std::uint32_t length = sizeof info;
+  if (bpf_obj_get_info_by_fd(fd, &info, &length))
+    return fail(Code::kernel, std::string("a map's state cannot be read: ") + std::strerror(errno));
+  return info;
+}
+
+/// A pinned map must have the shape that this program's code expects; otherwise it would read other
+/// fields than those that were written.
+Result<void> check_shape(const bpf_map* map, const std::string& name, const std::string& path) {
+  Fd pinned(bpf_obj_get(path.c_str()));
+  if (!pinned && errno == ENOENT)
+    return {};
+  if (!pinned)
+    return fail(Code::permission,
+                "the pinned map " + path + " cannot be opened: " + std::strerror(errno));
+  auto info = map_info(pinned.get());
+  if (!info)
+    return fail(info.error());
+  struct Property {
+    const char* what;
+    std::uint32_t found, needed;
+  };
+  const Property properties[] = {
+      {"type", info->type, static_cast<std::uint32_t>(bpf_map__type(map))},
+      {"key size", info->key_size, bpf_map__key_size(map)},
+      {"value size", info->value_size, bpf_map__value_size(map)},
+      {"number of entries", info->max_entries, bpf_map__max_entries(map)},
+      {"flags", info->map_flags & ~static_cast<std::uint32_t>(BPF_F_RDONLY_PROG),
+       bpf_map__map_flags(map)},
+  };
+  for (const auto& property : properties)
+    if (property.found != property.needed &&
+        !(std::string_view(property.what) == "flags" && info->type == BPF_MAP_TYPE_DEVMAP))
+      return fail(
+          Code::unsupported,
+          "the pinned map " + name + " has " + property.what + " " +
+              std::to_string(property.found) + ", this program needs " +
+              std::to_string(property.needed) +
+              "; it was made by another build. To start afresh, take the data plane off with "
+              "'sluicectl detach --all' and start again");
+  return {};
+}
+
+}  // namespace
+
+void Maps::Unmap::operator()(void* address) const {
+  munmap(address, bytes);
+}
+
+int Maps::fd(const std::string& name) const {
+  const auto found = maps_.find(name);
+  return found == maps_.end() ? -1 : found->second.fd.get();
+}
+
+Result<void> Maps::take(const std::string& name, int fd) {
+  Map map;
+  map.fd = Fd(fcntl(fd, F_DUPFD_CLOEXEC, 3));
+  auto info = map_info(fd);
+  if (!info)
+    return fail(info.error());
+  if (info->map_flags & BPF_F_MMAPABLE) {
+    map.bytes = std::size_t{info->max_entries} * ((info->value_size + 7) & ~7u);
+    if (info->max_entries == 1)
+      map.bytes = info->value_size;
+    void* address = mmap(nullptr, map.bytes, PROT_READ | PROT_WRITE, MAP_SHARED, map.fd.get(), 0);
+    if (address == MAP_FAILED)
+      return fail(Code::kernel, "the map " + name + " cannot be mapped: " + std::strerror(errno));
+    map.memory = std::unique_ptr<void, Unmap>(address, Unmap{map.bytes});
+  }
+  maps_.emplace(name, std::move(map));
+  return {};
+}
+
+Result<Maps> Maps::open(const PinFolder& folder) {
+  auto object = open_object();
+  if (!object)
+    return fail(object.error());
+  LibbpfLog log;
+  bpf_map* map = nullptr;
+  bpf_object__for_each_map(map, object->get()) {
+    const auto name = shared_name(map);
+    if (name.empty())
+      continue;
+    const auto path = folder.map(name).string();
+    if (auto fits = check_shape(map, name, path); !fits)
+      return fail(fits.error());
+    bpf_map__set_pin_path(map, path.c_str());
+  }
+  if (const int error = bpf_object__load(object->get()))
+    return fail(error == -EPERM ? Code::permission : Code::kernel,
+                std::string("the kernel refuses the program: ") + std::strerror(-error) + "\n" +
+                    log.tail());
+  Maps maps;
+  maps.cpus_ = static_cast<unsigned>(libbpf_num_possible_cpus());
+  bpf_object__for_each_map(map, object->get()) {
+    const auto name = shared_name(map);
+    if (!name.empty())
+      if (auto taken = maps.take(name, bpf_map__fd(map)); !taken)
+        return fail(taken.error());
+  }
+  return maps;
+}
+
+}  // namespace sluice::dataplane::xdp

@@ -1,0 +1,67 @@
+// The shared maps: created and pinned, or adopted, and their memory mapped into this process.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "abi.h"
+#include "base/fd.hpp"
+#include "base/result.hpp"
+#include "dataplane/xdp/bpffs.hpp"
+
+namespace sluice::dataplane::xdp {
+
+class Maps {
+ public:
+  /// Creates what is not pinned yet and adopts what is. A pinned map of another shape than this
+  /// program's is an error that names it (Code::unsupported). Loads the program once, so that a
+  /// kernel that refuses it is known at once.
+  static Result<Maps> open(const PinFolder& folder);
+  Maps(Maps&&) = default;
+
+  /// -1 if there is no map of that name.
+  int fd(const std::string& name) const;
+  unsigned cpus() const { return cpus_; }
+
+  sl_front& front(std::size_t index) const { return memory<sl_front>(".bss.front")[index]; }
+  std::span<std::uint32_t> slots() const { return memory<std::uint32_t>(".bss.slots"); }
+  sl_control& control() const { return memory<sl_control>(".bss.control")[0]; }
+  std::span<sl_backend> backend_pool() const { return memory<sl_backend>("backend_pool"); }
+  std::span<sl_counter> xdp_stats() const { return memory<sl_counter>("xdp_stats_map"); }
+  std::span<sl_traffic> service_stats() const { return memory<sl_traffic>("service_stats_map"); }
+  std::span<sl_traffic> backend_stats() const { return memory<sl_traffic>("backend_stats_map"); }
+  std::span<sl_backend_label> backend_labels() const {
+    return memory<sl_backend_label>("backend_labels");
+  }
+  std::span<sl_service_label> service_labels() const {
+    return memory<sl_service_label>("service_labels");
+  }
+  std::span<sl_table_label> table_labels() const { return memory<sl_table_label>("table_labels"); }
+
+ private:
+  struct Unmap {
+    std::size_t bytes;
+    void operator()(void* address) const;
+  };
+  struct Map {
+    Fd fd;
+    std::unique_ptr<void, Unmap> memory;
+    std::size_t bytes = 0;
+  };
+
+  Maps() = default;
+  Result<void> take(const std::string& name, int fd);
+
+  template <class T>
+  std::span<T> memory(const char* name) const {
+    const auto& map = maps_.at(name);
+    return {static_cast<T*>(map.memory.get()), map.bytes / sizeof(T)};
+  }
+
+  std::map<std::string, Map> maps_;
+  unsigned cpus_ = 1;
+};
+
+}  // namespace sluice::dataplane::xdp

@@ -1,0 +1,41 @@
+#include "model/config.hpp"
+
+#include <algorithm>
+#include <map>
+
+namespace sluice::model {
+
+std::vector<EffectivePool> effective_pools(const Config& config) {
+  std::map<std::string, EffectivePool> pools;
+  const auto add = [&](const Pool& pool) {
+    pools.insert_or_assign(
+        pool.name, EffectivePool{
+                       .name = pool.name,
+                       .forwarding = pool.forwarding.value_or(config.xdp.forwarding),
+                       .preserve_client_address = pool.preserveClientAddress.value_or(false),
+                       .table_size = pool.tableSize.value_or(config.maglev.tableSize),
+                       .hash_functions = pool.hashFunctions.value_or(config.maglev.hashFunctions),
+                       .backends = pool.backends,
+                   });
+  };
+  const std::string name(default_pool);
+  const bool default_counts =
+      !config.l4_backends.empty() ||
+      std::ranges::find(config.services, name, &Service::pool) != config.services.end();
+  if (default_counts) {
+    Pool implicit;
+    implicit.name = name;
+    add(implicit);
+  }
+  for (const auto& pool : config.pools)
+    add(pool);
+  if (const auto found = pools.find(name); found != pools.end())
+    found->second.backends = config.l4_backends;
+
+  std::vector<EffectivePool> ordered;
+  for (auto& [key, pool] : pools)
+    ordered.push_back(std::move(pool));
+  return ordered;
+}
+
+}  // namespace sluice::model

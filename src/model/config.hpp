@@ -1,0 +1,139 @@
+// The configuration document: every setting that an operator can make, as described structs. The
+// JSON codec, the OpenAPI schema and the UI's types all come from these; the rules that span fields
+// are in validate.hpp.
+#pragma once
+
+#include <boost/describe.hpp>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/address.hpp"
+#include "codec/reflect.hpp"
+
+namespace sluice::model {
+
+/// The pool that `l4_backends` feeds.
+inline constexpr std::string_view default_pool = "default";
+
+enum class Protocol { tcp, udp };
+BOOST_DESCRIBE_ENUM(Protocol, tcp, udp)
+
+/// How packets reach a backend. On the wire `nat`, `dsr-l2`, `dsr-ipip`.
+enum class Forwarding { nat, dsr_l2, dsr_ipip };
+BOOST_DESCRIBE_ENUM(Forwarding, nat, dsr_l2, dsr_ipip)
+
+/// How XDP hooks in: SKB = generic, DRV = native, HW = offloaded to the card.
+enum class XdpMode { SKB, DRV, HW };
+BOOST_DESCRIBE_ENUM(XdpMode, SKB, DRV, HW)
+
+/// A server behind a VIP.
+struct Backend {
+  IpAddress ip;
+  std::optional<std::uint16_t> port;  ///< absent: the service's port
+  std::uint16_t weight = 1;
+  bool enabled = true;
+  std::optional<std::string> label;
+  std::vector<std::string> tags;
+  std::optional<std::string> datacenter;
+  std::optional<std::string> rack;
+  std::optional<std::string>
+      pool;  ///< only in `l4_backends`: the pool it belongs to, `default` if absent
+  bool operator==(const Backend&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(Backend, (), (ip, port, weight, enabled, label, tags, datacenter, rack, pool))
+
+/// A group of backends with one way of forwarding and one lookup table.
+struct Pool {
+  std::string name;
+  std::optional<Forwarding> forwarding;        ///< absent: xdp.forwarding
+  std::optional<bool> preserveClientAddress;   ///< nat only: backends see the client; absent: false
+  std::optional<std::uint32_t> tableSize;      ///< absent: maglev.tableSize
+  std::optional<std::uint16_t> hashFunctions;  ///< absent: maglev.hashFunctions
+  std::vector<Backend> backends;
+  bool operator==(const Pool&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(Pool, (),
+                      (name, forwarding, preserveClientAddress, tableSize, hashFunctions, backends))
+
+/// A VIP: address, port and protocol, served by a pool.
+struct Service {
+  std::string name;
+  IpAddress address;
+  std::uint16_t port = 0;
+  Protocol protocol = Protocol::tcp;
+  std::string pool;
+  bool enabled = true;
+  bool operator==(const Service&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(Service, (), (name, address, port, protocol, pool, enabled))
+
+/// An interface on which packets are balanced.
+struct XdpInterface {
+  std::string name;
+  XdpMode mode = XdpMode::DRV;
+  bool operator==(const XdpInterface&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(XdpInterface, (), (name, mode))
+
+struct XdpSettings {
+  std::vector<XdpInterface> interfaces;
+  Forwarding forwarding = Forwarding::nat;
+  /// Prefix of the outer source addresses of dsr-ipip; its host bits vary with the flow. IPv4 /16
+  /// or shorter, IPv6 /112 or shorter. Absent: the way out's own address, which does not vary.
+  std::optional<std::string> encapSource;
+  std::optional<std::string> encapSource6;
+  bool operator==(const XdpSettings&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(XdpSettings, (), (interfaces, forwarding, encapSource, encapSource6))
+
+struct NatSettings {
+  /// Addresses that nat sends from, at most one of each family; none: the way out's own address.
+  std::vector<IpAddress> sourceAddresses;
+  bool operator==(const NatSettings&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(NatSettings, (), (sourceAddresses))
+
+struct MaglevSettings {
+  std::uint32_t tableSize = 65537;  ///< 65537, 131071 or 262139
+  std::uint16_t hashFunctions = 1;  ///< 1 to 10 permutations a backend
+  bool operator==(const MaglevSettings&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(MaglevSettings, (), (tableSize, hashFunctions))
+
+struct TelemetrySettings {
+  std::uint32_t intervalMs = 1000;  ///< how often the counters are read, 100 to 60,000 ms
+  bool operator==(const TelemetrySettings&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(TelemetrySettings, (), (intervalMs))
+
+/// The whole document.
+struct Config {
+  std::vector<Service> services;
+  std::vector<Pool> pools;
+  std::vector<Backend> l4_backends;
+  XdpSettings xdp;
+  NatSettings nat;
+  MaglevSettings maglev;
+  TelemetrySettings telemetry;
+  bool operator==(const Config&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(Config, (), (services, pools, l4_backends, xdp, nat, maglev, telemetry))
+
+/// The pool as it counts: defaults filled in, and for `default` the content of `l4_backends`.
+struct EffectivePool {
+  std::string name;
+  Forwarding forwarding;
+  bool preserve_client_address;
+  std::uint32_t table_size;
+  std::uint16_t hash_functions;
+  std::vector<Backend> backends;
+};
+/// All pools of a valid configuration, `default` included when `l4_backends` is not empty, a pool
+/// of that name is declared, or a service points to it. In order of name.
+std::vector<EffectivePool> effective_pools(const Config& config);
+
+}  // namespace sluice::model
+
+#include "model/config_fields.hpp"

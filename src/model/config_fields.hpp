@@ -1,0 +1,127 @@
+// What is said of each setting besides its type: range, unit, and a sentence for people. Included
+// by config.hpp only.
+#pragma once
+
+#include "model/config.hpp"
+#include "model/limits.hpp"
+
+namespace sluice::model {
+inline constexpr std::int64_t table_sizes[] = {65537, 131071, 262139};
+}
+
+namespace sluice::codec {
+
+template <>
+inline constexpr Field field<&model::Backend::ip> = {
+    .doc = "IPv4 or IPv6 address of the server", .format = "ip", .required = true};
+template <>
+inline constexpr Field field<&model::Backend::port> = {
+    .doc = "port of the server; absent: the service's port", .min = 1, .max = 65535};
+template <>
+inline constexpr Field field<&model::Backend::weight> = {
+    .doc = "share of new flows relative to the other backends of the pool", .min = 1, .max = 100};
+template <>
+inline constexpr Field field<&model::Backend::enabled> = {
+    .doc = "false takes the backend out of the lookup table"};
+template <>
+inline constexpr Field field<&model::Backend::label> = {.doc = "name for people",
+                                                        .max_length = 128};
+template <>
+inline constexpr Field field<&model::Backend::tags> = {.doc = "words to group and find by",
+                                                       .max_items = 32};
+template <>
+inline constexpr Field field<&model::Backend::datacenter> = {.doc = "where it stands",
+                                                             .max_length = 128};
+template <>
+inline constexpr Field field<&model::Backend::rack> = {.doc = "where it stands, more exactly",
+                                                       .max_length = 128};
+template <>
+inline constexpr Field field<&model::Backend::pool> = {
+    .doc = "in l4_backends only: the pool that it belongs to; absent: default",
+    .max_length = model::max_name_length};
+
+template <>
+inline constexpr Field field<&model::Pool::name> = {.doc = "letters, digits, '.', '_' and '-'",
+                                                    .max_length = model::max_name_length,
+                                                    .required = true};
+template <>
+inline constexpr Field field<&model::Pool::forwarding> = {
+    .doc = "how packets reach the backends; absent: xdp.forwarding"};
+template <>
+inline constexpr Field field<&model::Pool::preserveClientAddress> = {
+    .doc = "nat only: backends see the client's address; their way back must lead through the "
+           "balancer"};
+template <>
+inline constexpr Field field<&model::Pool::tableSize> = {
+    .doc = "slots of the lookup table; absent: maglev.tableSize", .one_of = model::table_sizes};
+template <>
+inline constexpr Field field<&model::Pool::hashFunctions> = {
+    .doc = "permutations a backend; absent: maglev.hashFunctions", .min = 1, .max = 10};
+template <>
+inline constexpr Field field<&model::Pool::backends> = {
+    .doc = "its servers; those of the pool default stand in l4_backends",
+    .max_items = model::max_backends};
+
+template <>
+inline constexpr Field field<&model::Service::name> = {.doc = "letters, digits, '.', '_' and '-'",
+                                                       .max_length = model::max_name_length,
+                                                       .required = true};
+template <>
+inline constexpr Field field<&model::Service::address> = {
+    .doc = "the VIP", .format = "ip", .required = true};
+template <>
+inline constexpr Field field<&model::Service::port> = {
+    .doc = "port of the VIP", .min = 1, .max = 65535, .required = true};
+template <>
+inline constexpr Field field<&model::Service::protocol> = {.doc = "tcp or udp"};
+template <>
+inline constexpr Field field<&model::Service::pool> = {
+    .doc = "the pool that serves it", .max_length = model::max_name_length, .required = true};
+template <>
+inline constexpr Field field<&model::Service::enabled> = {
+    .doc = "false lets the service's packets pass to the kernel untouched"};
+
+template <>
+inline constexpr Field field<&model::XdpInterface::name> = {
+    .doc = "name of the interface", .max_length = 15, .required = true};
+template <>
+inline constexpr Field field<&model::XdpInterface::mode> = {
+    .doc = "SKB = generic, DRV = native, HW = offloaded to the card"};
+template <>
+inline constexpr Field field<&model::XdpSettings::interfaces> = {
+    .doc = "where packets are balanced", .max_items = model::max_interfaces};
+template <>
+inline constexpr Field field<&model::XdpSettings::forwarding> = {
+    .doc = "of pools that do not say otherwise"};
+template <>
+inline constexpr Field field<&model::XdpSettings::encapSource> = {
+    .doc = "dsr-ipip: IPv4 prefix of /16 or shorter whose last 16 bits vary with the flow in the "
+           "outer source address; absent: the way out's own address",
+    .max_length = 64};
+template <>
+inline constexpr Field field<&model::XdpSettings::encapSource6> = {
+    .doc = "dsr-ipip: IPv6 prefix of /112 or shorter, likewise", .max_length = 64};
+template <>
+inline constexpr Field field<&model::NatSettings::sourceAddresses> = {
+    .doc = "what nat sends from, at most one of each family; none: the way out's own address",
+    .max_items = 2};
+template <>
+inline constexpr Field field<&model::MaglevSettings::tableSize> = {.doc = "slots of a lookup table",
+                                                                   .one_of = model::table_sizes};
+template <>
+inline constexpr Field field<&model::MaglevSettings::hashFunctions> = {
+    .doc = "permutations a backend walks in turn", .min = 1, .max = 10};
+template <>
+inline constexpr Field field<&model::TelemetrySettings::intervalMs> = {
+    .doc = "how often the counters are read", .min = 100, .max = 60000, .unit = "ms"};
+template <>
+inline constexpr Field field<&model::Config::services> = {.doc = "VIPs",
+                                                          .max_items = model::max_services};
+template <>
+inline constexpr Field field<&model::Config::pools> = {.doc = "groups of backends",
+                                                       .max_items = model::max_pools};
+template <>
+inline constexpr Field field<&model::Config::l4_backends> = {
+    .doc = "content of the pool default: addresses, or backends", .max_items = model::max_backends};
+
+}  // namespace sluice::codec

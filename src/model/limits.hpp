@@ -1,0 +1,20 @@
+// What the data plane's fixed tables can hold, as limits of the configuration. Checked against
+// bpf/abi.h by a test.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace sluice::model {
+
+inline constexpr std::size_t max_backends = 4095;  ///< over all pools; id 0 is never used
+inline constexpr std::size_t max_services = 511;
+inline constexpr std::size_t max_pools = 64;
+inline constexpr std::size_t max_addresses = 512;  ///< VIPs and nat sources of one family
+inline constexpr std::size_t max_interfaces = 16;
+inline constexpr std::size_t max_name_length = 63;
+/// Slots of all tables together: half of the arena, so that every table can be built anew beside
+/// the running one.
+inline constexpr std::uint64_t max_slots = 3 * 1024 * 1024;
+
+}  // namespace sluice::model

@@ -1,0 +1,55 @@
+#include "planner/plan.hpp"
+
+namespace sluice::planner {
+
+namespace {
+
+std::string name_of(const BackendKey& key) {
+  return endpoint_to_string(key.address, key.port) + " of pool " + key.pool;
+}
+
+std::string_view name_of(model::XdpMode mode) {
+  switch (mode) {
+  case model::XdpMode::SKB:
+    return "SKB";
+  case model::XdpMode::DRV:
+    return "DRV";
+  case model::XdpMode::HW:
+    return "HW";
+  }
+  return "?";
+}
+
+struct Describe {
+  std::string operator()(const PutBackend& step) const {
+    return "write backend " + name_of(step.key) +
+           (step.backend.resolved ? " via " + step.backend.destination_mac.to_string()
+                                  : std::string(", which is unroutable"));
+  }
+  std::string operator()(const FillTable& step) const {
+    if (step.table.slots.empty())
+      return "leave pool " + step.pool + " without slots: it has no enabled backend";
+    return "fill " + std::to_string(step.table.slots.size()) + " slots of pool " + step.pool;
+  }
+  std::string operator()(const SwapFront& step) const {
+    return "switch to a new front of " + std::to_string(step.services.size()) + " service(s)";
+  }
+  std::string operator()(const ForgetTable& step) const {
+    return "free " + std::to_string(step.slots) + " slots of the old table of pool " + step.pool;
+  }
+  std::string operator()(const RemoveBackend& step) const {
+    return "remove backend " + name_of(step.key);
+  }
+  std::string operator()(const Detach& step) const { return "detach " + step.interface; }
+  std::string operator()(const Attach& step) const {
+    return "attach " + step.interface + " in mode " + std::string(name_of(step.image.mode));
+  }
+};
+
+}  // namespace
+
+std::string describe(const Step& step) {
+  return std::visit(Describe{}, step);
+}
+
+}  // namespace sluice::planner

@@ -1,0 +1,83 @@
+// The data plane's content as values: what a packet meets. Read back from the kernel's maps, or
+// wanted by the planner.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/address.hpp"
+#include "model/config.hpp"
+#include "model/topology.hpp"
+
+namespace sluice::planner {
+
+/// What makes a backend the same backend over changes: one entry in `backend_pool` for each.
+struct BackendKey {
+  std::string pool;
+  IpAddress address;
+  std::uint16_t port = 0;  ///< 0: the service's
+  auto operator<=>(const BackendKey&) const = default;
+};
+
+/// An entry of `backend_pool`.
+struct BackendImage {
+  std::uint16_t id = 0;
+  model::Forwarding forwarding = model::Forwarding::nat;
+  bool preserve_client_address = false;
+  std::uint16_t weight = 1;
+  /// Way out. Of the names and texts in it only what the kernel's map holds counts: ifindex, MACs,
+  /// mtu, resolved.
+  std::uint32_t ifindex = 0;
+  MacAddress source_mac, destination_mac;
+  std::uint16_t mtu = 0;
+  bool resolved = false;
+  /// nat: what we send from. dsr-ipip: outer source. Unspecified for dsr-l2, and with
+  /// preserve_client_address.
+  IpAddress source;
+  /// dsr-ipip: how many low bits of `source` vary with the flow: 0 or 16.
+  std::uint8_t source_varying_bits = 0;
+  bool operator==(const BackendImage&) const = default;
+};
+
+/// A pool's lookup table.
+struct TableImage {
+  std::uint32_t base = 0;  ///< first slot in the arena
+  std::uint16_t hash_functions = 1;
+  std::vector<std::uint16_t> slots;  ///< backend ids; empty: the pool has no enabled backend
+  bool operator==(const TableImage&) const = default;
+};
+
+struct ServiceKey {
+  IpAddress address;
+  std::uint16_t port = 0;
+  model::Protocol protocol = model::Protocol::tcp;
+  auto operator<=>(const ServiceKey&) const = default;
+};
+
+struct ServiceImage {
+  std::uint16_t id = 0;
+  std::string name;
+  std::string pool;
+  bool operator==(const ServiceImage&) const = default;
+};
+
+struct InterfaceImage {
+  std::uint32_t ifindex = 0;
+  model::XdpMode mode = model::XdpMode::DRV;
+  bool operator==(const InterfaceImage&) const = default;
+};
+
+/// All that the data plane holds.
+struct Image {
+  std::map<BackendKey, BackendImage> backends;
+  std::map<std::string, TableImage> tables;  ///< by pool
+  std::map<ServiceKey, ServiceImage> services;
+  std::map<std::string, InterfaceImage> interfaces;  ///< by name, attached ones
+  bool operator==(const Image&) const = default;
+};
+
+}  // namespace sluice::planner

@@ -1,0 +1,126 @@
+#include "planner/plan.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include "maglev/maglev.hpp"
+#include "planner/wanted.hpp"
+
+namespace sluice::planner {
+
+namespace {
+
+/// All that the front says of nat and replies besides the services: it is made anew when this
+/// changes.
+std::set<std::tuple<IpAddress, IpAddress, bool>> reply_addresses(const Image& image) {
+  std::set<std::tuple<IpAddress, IpAddress, bool>> addresses;
+  for (const auto& [key, backend] : image.backends)
+    if (backend.forwarding == model::Forwarding::nat)
+      addresses.emplace(backend.preserve_client_address ? key.address : IpAddress(), backend.source,
+                        backend.preserve_client_address);
+  return addresses;
+}
+
+/// How the pools' services are looked up: flows first, or slots at once.
+std::set<std::pair<std::string, model::Forwarding>> pool_forwarding(const Image& image) {
+  std::set<std::pair<std::string, model::Forwarding>> forwarding;
+  for (const auto& [key, backend] : image.backends)
+    forwarding.emplace(key.pool, backend.forwarding);
+  return forwarding;
+}
+
+bool front_differs(const Image& before, const Image& after) {
+  const auto same_range = [](const auto& a, const auto& b) {
+    return a.first == b.first && a.second.base == b.second.base &&
+           a.second.slots.size() == b.second.slots.size();
+  };
+  return before.services != after.services ||
+         !std::ranges::equal(before.tables, after.tables, same_range) ||
+         reply_addresses(before) != reply_addresses(after) ||
+         pool_forwarding(before) != pool_forwarding(after);
+}
+
+bool holds_range(const Image& image, std::uint32_t base) {
+  return std::ranges::any_of(image.tables, [&](const auto& table) {
+    return !table.second.slots.empty() && table.second.base == base;
+  });
+}
+
+PoolEffect effect_of(const std::string& pool, const TableImage* before, const TableImage& after,
+                     const std::set<std::uint16_t>& members_after) {
+  PoolEffect effect{.pool = pool, .slots = static_cast<std::uint32_t>(after.slots.size())};
+  if (!before || before->slots.empty())
+    return effect;
+  effect.moved = maglev::moved(before->slots, after.slots);
+  for (const auto id : before->slots)
+    effect.unavoidable += !members_after.contains(id);
+  return effect;
+}
+
+void add_table_steps(Plan& plan, const Image& running) {
+  for (const auto& [pool, table] : plan.after.tables) {
+    const auto before = running.tables.find(pool);
+    const bool known = before != running.tables.end();
+    if (known && before->second == table)
+      continue;
+    plan.steps.push_back(FillTable{pool, table});
+    const std::set<std::uint16_t> members(table.slots.begin(), table.slots.end());
+    plan.effects.push_back(effect_of(pool, known ? &before->second : nullptr, table, members));
+  }
+}
+
+void add_forget_steps(Plan& plan, const Image& running) {
+  for (const auto& [pool, table] : running.tables) {
+    const auto after = plan.after.tables.find(pool);
+    const bool gone = after == plan.after.tables.end();
+    if (gone)
+      plan.effects.push_back({.pool = pool,
+                              .slots = 0,
+                              .moved = static_cast<std::uint32_t>(table.slots.size()),
+                              .unavoidable = static_cast<std::uint32_t>(table.slots.size())});
+    if (gone || (!table.slots.empty() && !holds_range(plan.after, table.base)))
+      plan.steps.push_back(
+          ForgetTable{pool, table.base, static_cast<std::uint32_t>(table.slots.size())});
+  }
+  for (const auto& [key, backend] : running.backends)
+    if (!plan.after.backends.contains(key))
+      plan.steps.push_back(RemoveBackend{key, backend.id});
+}
+
+void add_interface_steps(Plan& plan, const Image& running) {
+  for (const auto& [name, interface] : running.interfaces) {
+    const auto after = plan.after.interfaces.find(name);
+    if (after == plan.after.interfaces.end() || after->second != interface)
+      plan.steps.push_back(Detach{name});
+  }
+  for (const auto& [name, interface] : plan.after.interfaces) {
+    const auto before = running.interfaces.find(name);
+    if (before == running.interfaces.end() || before->second != interface)
+      plan.steps.push_back(Attach{name, interface});
+  }
+}
+
+}  // namespace
+
+Result<Plan> make_plan(const Image& running, const model::Config& wanted,
+                       const model::Topology& topology, const PlanOptions& options) {
+  Plan plan;
+  auto after = wanted_image(running, wanted, topology, options, plan.warnings);
+  if (!after)
+    return fail(after.error());
+  plan.after = std::move(*after);
+
+  for (const auto& [key, backend] : plan.after.backends) {
+    const auto before = running.backends.find(key);
+    if (before == running.backends.end() || before->second != backend)
+      plan.steps.push_back(PutBackend{key, backend});
+  }
+  add_table_steps(plan, running);
+  if (front_differs(running, plan.after))
+    plan.steps.push_back(SwapFront{plan.after.services});
+  add_forget_steps(plan, running);
+  add_interface_steps(plan, running);
+  return plan;
+}
+
+}  // namespace sluice::planner

@@ -1,0 +1,1 @@
+sluice_unit_test(store SOURCES store_test.cpp USES store LIBRARIES SQLiteCpp)
