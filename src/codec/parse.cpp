@@ -1,4 +1,5 @@
 // JSON text to a value, as people write it: comments and trailing commas, but no key twice.
+#include <algorithm>
 #include <boost/json/basic_parser_impl.hpp>
 #include <set>
 
@@ -11,6 +12,7 @@ namespace json = boost::json;
 namespace {
 
 constexpr std::size_t deepest = 32;
+constexpr std::size_t largest = 16 * 1024 * 1024;
 
 json::parse_options lenient() {
   json::parse_options options;
@@ -75,13 +77,18 @@ std::string position(std::string_view text, std::size_t offset) {
   const auto before = text.substr(0, offset);
   const auto line = std::count(before.begin(), before.end(), '\n') + 1;
   const auto newline = before.rfind('\n');
-  const auto column = offset - (newline == before.npos ? 0 : newline + 1) + 1;
+  const auto in_line = before.substr(newline == before.npos ? 0 : newline + 1);
+  // Columns are characters: the bytes that continue one in UTF-8 do not count.
+  const auto column = std::ranges::count_if(in_line, [](char c) { return (c & 0xc0) != 0x80; }) + 1;
   return "line " + std::to_string(line) + ", column " + std::to_string(column);
 }
 
 }  // namespace
 
 Result<json::value> parse(std::string_view text) {
+  if (text.size() > largest)
+    return fail(Code::invalid, "the document has " + std::to_string(text.size()) +
+                                   " bytes, at most " + std::to_string(largest) + " are possible");
   json::basic_parser<DuplicateKeys> scan(lenient());
   boost::system::error_code error;
   const auto read = scan.write_some(false, text.data(), text.size(), error);

@@ -4,6 +4,7 @@
 
 #include <boost/describe.hpp>
 #include <boost/mp11.hpp>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -20,17 +21,19 @@
 namespace sluice::codec {
 
 /// What is said of one member besides its type. Specialise `field<&Struct::member>` next to the
-/// struct.
+/// struct, before the struct is first read or written. For a list or a dictionary `max_items`
+/// speaks of the container; min, max, one_of, max_length and format speak of its elements.
 struct Field {
   std::string_view doc{};                    ///< for people: OpenAPI description and help texts
-  std::optional<std::int64_t> min{}, max{};  ///< of integers, inclusive
+  std::optional<std::int64_t> min{}, max{};  ///< of numbers, inclusive
   std::span<const std::int64_t> one_of{};    ///< the only integers allowed
   std::size_t max_length = 0;                ///< of strings, in bytes; 0: the codec's own limit
-  std::size_t max_items = 0;                 ///< of lists; 0: no limit but the document's size
-  std::string_view format{};                 ///< JSON schema format, e.g. "ip"
-  std::string_view unit{};                   ///< "ms", "packets/s"
-  bool required = false;                     ///< must be present on input
-  bool read_only = false;                    ///< comes from the daemon; refused on input
+  std::size_t max_items = 0;   ///< of lists and dictionaries; 0: no limit but the document's size
+  std::string_view format{};   ///< JSON schema format, e.g. "ip"
+  std::string_view unit{};     ///< "ms", "packets/s"
+  std::string_view example{};  ///< a JSON value, e.g. R"("10.0.1.11")"
+  bool required = false;       ///< must be present on input
+  bool read_only = false;      ///< comes from the daemon; refused on input
 };
 template <auto Member>
 inline constexpr Field field{};
@@ -65,7 +68,8 @@ struct Enumerator {
 /// Called for each element of a container: name (dictionaries only) and element.
 using Visitor = void (*)(void* context, std::string_view name, const void* element);
 
-/// One type. Which members count depends on `kind`.
+/// One type. Which members count depends on `kind`. Names are without namespaces: two described
+/// types that meet in one OpenAPI document must not share theirs.
 struct TypeDesc {
   Kind kind;
   std::string_view name{};  ///< enumeration, object

@@ -9,9 +9,14 @@ namespace {
 
 json::object schema_of(const TypeDesc& type, json::object& components, const Field& field);
 
+json::string_view text(std::string_view view) {
+  return {view.data(), view.size()};
+}
+
+/// Puts the type's own schema into `components`, once, and refers to it.
 json::object reference(const TypeDesc& type, json::object& components,
                        json::object (*make)(const TypeDesc&, json::object&)) {
-  const json::string_view name(type.name.data(), type.name.size());
+  const auto name = text(type.name);
   if (!components.contains(name)) {
     components[name] = nullptr;  // ends the recursion of a type that contains itself
     components[name] = make(type, components);
@@ -50,55 +55,70 @@ json::object object(const TypeDesc& type, json::object& components) {
   return schema;
 }
 
-json::object schema_of(const TypeDesc& type, json::object& components, const Field& field) {
+void add_range(json::object& schema, const TypeDesc& type, const Field& field) {
+  if (type.kind == Kind::integer && !field.one_of.empty()) {
+    schema["enum"] = json::array(field.one_of.begin(), field.one_of.end());
+  } else if (type.kind == Kind::integer) {
+    schema["minimum"] = field.min.value_or(type.lowest);
+    schema["maximum"] = field.max ? static_cast<std::uint64_t>(*field.max) : type.highest;
+  } else {
+    if (field.min)
+      schema["minimum"] = *field.min;
+    if (field.max)
+      schema["maximum"] = *field.max;
+  }
+}
+
+/// The type and what is said of its values; for a list of its elements.
+json::object bare_schema(const TypeDesc& type, json::object& components, const Field& field) {
   json::object schema;
   switch (type.kind) {
   case Kind::boolean:
     schema["type"] = "boolean";
     break;
   case Kind::integer:
-    schema["type"] = "integer";
-    if (field.one_of.empty()) {
-      schema["minimum"] = field.min.value_or(type.lowest);
-      schema["maximum"] = field.max ? static_cast<std::uint64_t>(*field.max) : type.highest;
-    } else {
-      schema["enum"] = json::array(field.one_of.begin(), field.one_of.end());
-    }
-    break;
   case Kind::number:
-    schema["type"] = "number";
+    schema["type"] = type.kind == Kind::integer ? "integer" : "number";
+    add_range(schema, type, field);
     break;
   case Kind::string:
   case Kind::text:
     schema["type"] = "string";
     if (field.max_length)
       schema["maxLength"] = field.max_length;
+    if (!field.format.empty())
+      schema["format"] = text(field.format);
     break;
   case Kind::enumeration:
-    schema = reference(type, components, enumeration);
-    break;
+    return reference(type, components, enumeration);
+  case Kind::object:
+    return reference(type, components, object);
   case Kind::optional:
-    return schema_of(type.element(), components, field);
+    return bare_schema(type.element(), components, field);
   case Kind::list:
     schema["type"] = "array";
-    schema["items"] = schema_of(type.element(), components, {});
+    schema["items"] = bare_schema(type.element(), components, field);
     if (field.max_items)
       schema["maxItems"] = field.max_items;
     break;
   case Kind::dict:
     schema["type"] = "object";
-    schema["additionalProperties"] = schema_of(type.element(), components, {});
-    break;
-  case Kind::object:
-    schema = reference(type, components, object);
+    schema["additionalProperties"] = bare_schema(type.element(), components, field);
+    if (field.max_items)
+      schema["maxProperties"] = field.max_items;
     break;
   }
+  return schema;
+}
+
+json::object schema_of(const TypeDesc& type, json::object& components, const Field& field) {
+  auto schema = bare_schema(type, components, field);
   if (!field.doc.empty())
-    schema["description"] = json::string_view(field.doc.data(), field.doc.size());
-  if (!field.format.empty())
-    schema["format"] = json::string_view(field.format.data(), field.format.size());
+    schema["description"] = text(field.doc);
   if (!field.unit.empty())
-    schema["x-unit"] = json::string_view(field.unit.data(), field.unit.size());
+    schema["x-unit"] = text(field.unit);
+  if (!field.example.empty())
+    schema["examples"] = json::array{json::parse(text(field.example))};
   if (field.read_only)
     schema["readOnly"] = true;
   return schema;

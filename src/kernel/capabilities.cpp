@@ -4,37 +4,52 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstdint>
 
 namespace sluice::kernel {
 
+namespace {
+
+struct Needed {
+  unsigned number;
+  const char* name;
+  bool in_sys_admin;
+};
+constexpr std::array needed{
+    Needed{CAP_NET_ADMIN, "CAP_NET_ADMIN", false}, Needed{CAP_BPF, "CAP_BPF", true},
+    Needed{CAP_NET_RAW, "CAP_NET_RAW", false}, Needed{CAP_PERFMON, "CAP_PERFMON", true}};
+
+}  // namespace
+
 std::vector<std::string> missing_capabilities() {
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-  __user_cap_data_struct data[2]{};
-  syscall(SYS_capget, &header, data);
-  const std::uint64_t effective = std::uint64_t{data[1].effective} << 32 | data[0].effective;
-  const auto has = [&](int capability) { return (effective >> capability & 1) != 0; };
+  std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> sets{};
+  // It cannot fail for the calling thread with a version that the kernel knows; if it does, all
+  // sets stay empty and everything is reported as missing.
+  syscall(SYS_capget, &header, sets.data());
+  const std::uint64_t effective = sets[0].effective | (std::uint64_t{sets[1].effective} << 32);
+  const auto has = [&](unsigned number) { return ((effective >> number) & 1) != 0; };
 
   std::vector<std::string> missing;
-  if (!has(CAP_NET_ADMIN))
-    missing.emplace_back("CAP_NET_ADMIN");
-  if (!has(CAP_NET_RAW))
-    missing.emplace_back("CAP_NET_RAW");
-  if (!has(CAP_BPF) && !has(CAP_SYS_ADMIN))
-    missing.emplace_back("CAP_BPF");
-  if (!has(CAP_PERFMON) && !has(CAP_SYS_ADMIN))
-    missing.emplace_back("CAP_PERFMON");
+  for (const auto& capability : needed)
+    if (!has(capability.number) && !(capability.in_sys_admin && has(CAP_SYS_ADMIN)))
+      missing.emplace_back(capability.name);
   return missing;
 }
 
 std::string explain_missing(const std::vector<std::string>& missing) {
   if (missing.empty())
-    return {};
+    return "";
   std::string names;
-  for (std::size_t i = 0; i < missing.size(); i++)
-    names += (i == 0 ? "" : i + 1 == missing.size() ? " and " : ", ") + missing[i];
-  return "sluiced lacks " + names +
-         "; run it as root, or give it the capabilities (systemd: AmbientCapabilities=)";
+  for (std::size_t i = 0; i < missing.size(); i++) {
+    if (i > 0)
+      names += i + 1 == missing.size() ? " and " : ", ";
+    names += missing[i];
+  }
+  return "sluiced needs " + names + "; run it as root, or give it the " +
+         (missing.size() == 1 ? "capability" : "capabilities") +
+         " with setcap or systemd's AmbientCapabilities=";
 }
 
 }  // namespace sluice::kernel

@@ -1,5 +1,4 @@
-// When a neighbour counts as known: the rules, without I/O and with the time given, so that they
-// can be tested.
+// When a neighbour's MAC may be used and when the kernel is asked to find it out again. Pure.
 #pragma once
 
 #include <chrono>
@@ -7,38 +6,54 @@
 #include <optional>
 
 #include "base/address.hpp"
+#include "kernel/rtnetlink.hpp"
 
 namespace sluice::kernel {
 
-/// One neighbour that packets are sent to. What the kernel forgets (a flushed table) or is asking
-/// about keeps its last MAC for a while: the packets of that while arrive, where dropping them
-/// would lose them for certain.
+/// Follows one entry of the kernel's neighbour table.
+///
+/// The packet path uses MACs without the kernel noticing, so entries go stale and are thrown away
+/// while traffic flows. A stale entry keeps its MAC and is confirmed anew; a MAC whose entry is
+/// gone is kept for a grace while it is found out again; one that the kernel asked for in vain is
+/// given up.
 class NeighbourPolicy {
  public:
-  using Time = std::chrono::steady_clock::time_point;
-  static constexpr std::chrono::seconds grace{3};  ///< a MAC is used on after the entry was lost
-  static constexpr std::chrono::seconds confirm_every{
-      20};  ///< below the kernel's own base_reachable_time of 30 s
-  static constexpr std::chrono::seconds first_retry{1}, last_retry{10};
+  using Clock = std::chrono::steady_clock;
+  using Time = Clock::time_point;
 
-  /// The kernel's entry now. @param state NUD_*; 0: there is none
-  void observe(std::uint16_t state, const std::optional<MacAddress>& mac, Time now);
+  /// How long a MAC is used that the kernel no longer vouches for.
+  static constexpr std::chrono::seconds grace{3};
+  /// Pauses between solicitations of one that does not answer; they double from first to longest.
+  static constexpr std::chrono::seconds first_pause{1}, longest_pause{10};
 
-  /// The MAC to send to, or nothing.
-  std::optional<MacAddress> mac(Time now) const;
+  enum class Phase {
+    waiting,  ///< never known; asked for
+    known,    ///< mac() may be used
+    silent,   ///< does not answer
+  };
 
-  /// True when the kernel should be asked to resolve or confirm; counts as asked.
-  bool solicit_due(Time now);
+  /// Takes in what the kernel's table says; nothing: it has no entry.
+  void see(const std::optional<NeighbourEntry>& entry, Time now);
 
-  /// The next moment at which mac() or solicit_due() may change by itself.
-  Time next_change() const;
+  /// Lets time pass; true if the caller is to send a solicitation now.
+  bool advance(Time now);
+
+  Phase phase() const { return phase_; }
+  /// Present exactly in phase `known`.
+  const std::optional<MacAddress>& mac() const { return mac_; }
 
  private:
+  void vouched(const NeighbourEntry& entry, Time now);
+  void missing(Time now);
+  void give_up(Time now);
+  void solicit_by(Time when);
+
+  Phase phase_ = Phase::waiting;
   std::optional<MacAddress> mac_;
-  std::optional<Time> lost_;  ///< since when the entry does not confirm mac_
-  bool failed_ = false;       ///< the kernel asked and got no answer
-  Time next_solicit_{};
-  std::chrono::seconds retry_ = first_retry;
+  std::uint16_t state_ = NUD_NONE;       ///< seen last
+  std::optional<Time> unvouched_since_;  ///< since when the kernel has no MAC
+  std::optional<Time> solicit_at_;       ///< none: the kernel needs no prompting
+  std::chrono::seconds pause_ = first_pause;
 };
 
 }  // namespace sluice::kernel

@@ -1,220 +1,374 @@
 #include "kernel/next_hops.hpp"
 
-#include <libmnl/libmnl.h>
-#include <linux/neighbour.h>
+#include <linux/if_arp.h>
 #include <linux/rtnetlink.h>
 #include <poll.h>
 
 #include <algorithm>
-#include <map>
+#include <limits>
+#include <utility>
 
 #include "kernel/neighbour_policy.hpp"
-#include "kernel/netlink.hpp"
+#include "kernel/rtnetlink.hpp"
 
 namespace sluice::kernel {
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
-using NeighbourKey = std::pair<std::uint32_t, IpAddress>;  // interface and address
+using namespace std::chrono_literals;
+using Clock = NeighbourPolicy::Clock;
 
-class LiveNextHops final : public NextHops {
+/// Not every change has an event (a learned path MTU expires silently), so all is read anew now and
+/// then.
+constexpr auto audit_every = 60s;
+/// One call takes at most so many datagrams, so that a storm of events does not hold the caller.
+constexpr int datagrams_at_once = 4096;
+/// Beyond so many changed routes it is cheaper to look every address up again.
+constexpr std::size_t most_route_changes = 64;
+constexpr auto settle_step = 100ms;
+
+bool covers(const model::Prefix& prefix, const IpAddress& address) {
+  if (prefix.address.is_v4() != address.is_v4())
+    return false;
+  const unsigned length = prefix.length + (address.is_v4() ? 96 : 0);
+  for (unsigned bit = 0; bit < length && bit < 128; bit++) {
+    const unsigned mask = 0x80U >> (bit % 8);
+    if ((prefix.address.bytes()[bit / 8] & mask) != (address.bytes()[bit / 8] & mask))
+      return false;
+  }
+  return true;
+}
+
+class KernelNextHops final : public NextHops {
  public:
-  LiveNextHops(Netlink questions, Netlink events)
-      : questions_(std::move(questions)), events_(std::move(events)) {}
+  KernelNextHops(RtNetlink requests, Netlink events)
+      : requests_(std::move(requests)), events_(std::move(events)) {}
 
   void watch(const std::set<IpAddress>& addresses) override {
-    if (addresses == watched_)
-      return;
-    watched_ = addresses;
-    stale_ = true;
+    std::erase_if(ways_, [&](const auto& way) { return !addresses.contains(way.first); });
+    for (const auto& address : addresses)
+      ways_.try_emplace(address);
     refresh();
   }
 
   void settle(std::chrono::milliseconds patience) override {
-    const auto until = Clock::now() + patience;
+    const auto deadline = Clock::now() + patience;
     for (;;) {
-      process();
-      const auto now = Clock::now();
-      if (all_settled(now) || now >= until)
+      take_events();
+      refresh();
+      const auto left =
+          std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now());
+      if (left <= 0ms || !waiting())
         return;
-      const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - now);
-      pollfd waiting{events_.fd(), POLLIN, 0};
-      poll(&waiting, 1, static_cast<int>(std::min<std::int64_t>(left.count(), 50)));
+      pollfd events{events_.fd(), POLLIN, 0};
+      poll(&events, 1,
+           static_cast<int>(std::min<std::chrono::milliseconds>(left, settle_step).count()));
     }
   }
 
   Result<model::Topology> topology() override {
-    if (stale_)
-      if (auto read = refresh(); !read)
-        return fail(read.error());
-    model::Topology topology{.links = links_, .next_hops = {}};
-    const auto now = Clock::now();
-    for (const auto& address : watched_)
-      topology.next_hops.emplace(address, next_hop(address, now));
+    take_events();
+    refresh();
+    if (failure_)
+      return fail(*failure_);
+    model::Topology topology;
+    for (const auto& [index, info] : links_)
+      topology.links.emplace(info.link.name, info.link);
+    for (const auto& [address, way] : ways_)
+      topology.next_hops.emplace(address, next_hop(address, way));
     return topology;
   }
 
   int fd() const override { return events_.fd(); }
 
   bool process() override {
-    const auto now = Clock::now();
-    const bool complete = events_.drain([&](const nlmsghdr* message) { handle(message, now); });
-    stale_ = stale_ || !complete;
-    if (stale_)
-      refresh();
-    for (auto& [key, policy] : neighbours_)
-      if (policy.solicit_due(now))
-        static_cast<void>(questions_.solicit(key.first, key.second));  // an answer is an event
-    auto seen = topology();
-    if (!seen || *seen == last_)
-      return false;
-    last_ = std::move(*seen);
-    return true;
+    take_events();
+    refresh();
+    return std::exchange(changed_, false);
   }
 
  private:
+  /// Where an address is reached; without a route `problem` says why.
   struct Way {
-    Route route;
-    std::string problem;  ///< why there is no route
+    bool looked_up = false;
+    std::optional<Route> route;
+    std::string problem;
+    std::string interface;  ///< of the last route that there was
   };
+  struct Neighbour {
+    NeighbourPolicy policy;
+    std::string refusal;  ///< why the kernel did not take the last solicitation
+  };
+  using NeighbourKey = std::pair<std::uint32_t, IpAddress>;
 
-  void handle(const nlmsghdr* message, Clock::time_point now) {
-    switch (message->nlmsg_type) {
+  static NeighbourKey key_of(const IpAddress& address, const Route& route) {
+    return {route.ifindex, route.gateway.value_or(address)};
+  }
+
+  void take_events() {
+    for (int i = 0; i < datagrams_at_once; i++) {
+      switch (events_.receive([this](const nlmsghdr& event) { take(event); })) {
+      case Netlink::Received::nothing:
+        return;
+      case Netlink::Received::some:
+        break;
+      case Netlink::Received::overrun:
+        everything_changed();
+        break;
+      }
+    }
+  }
+
+  void take(const nlmsghdr& event) {
+    switch (event.nlmsg_type) {
+    case RTM_NEWLINK:
+    case RTM_DELLINK:
+    case RTM_NEWADDR:
+    case RTM_DELADDR:
+      links_changed_ = true;
+      break;
+    case RTM_NEWROUTE:
+    case RTM_DELROUTE:
+      if (auto destination = read_route_destination(event))
+        route_changes_.push_back(*destination);
+      break;
     case RTM_NEWNEIGH:
     case RTM_DELNEIGH:
-      if (const auto neighbour = read_neighbour(message)) {
-        const auto known = neighbours_.find({neighbour->ifindex, neighbour->address});
-        if (known != neighbours_.end())
-          known->second.observe(neighbour->state, neighbour->mac, now);
-      }
+      if (auto neighbour = read_neighbour(event))
+        see(*neighbour);
       break;
     default:
-      stale_ = true;  // a link, an address or a route: the ways are looked up anew
+      // Rules and next hop objects: any route may lead elsewhere now.
+      all_routes_changed_ = true;
     }
   }
 
-  /// Reads links, ways and neighbours of all watched addresses.
-  Result<void> refresh() {
-    stale_ = false;
-    auto links = questions_.links();
-    if (!links) {
-      stale_ = true;
-      return fail(links.error());
-    }
-    links_ = std::move(*links);
-    ways_.clear();
-    std::map<NeighbourKey, NeighbourPolicy> needed;
-    for (const auto& address : watched_) {
-      auto& way = ways_[address];
-      if (auto route = questions_.route_to(address))
-        way.route = *route;
-      else
-        way.problem = "no route to " + address.to_string() + ": " + route.error().message;
-      if (!way.problem.empty() || way.route.local)
-        continue;
-      const auto key = key_of(address, way);
-      const auto known = neighbours_.find(key);
-      needed.emplace(key, known == neighbours_.end() ? NeighbourPolicy{} : known->second);
-    }
-    neighbours_ = std::move(needed);
-    return observe_all();
+  void see(const NeighbourEvent& event) {
+    if (auto found = neighbours_.find({event.ifindex, event.address}); found != neighbours_.end())
+      following(found->second,
+                [&](NeighbourPolicy& policy) { policy.see(event.entry, Clock::now()); });
   }
 
-  Result<void> observe_all() {
-    auto table = questions_.neighbours();
-    if (!table)
-      return fail(table.error());
+  /// Runs an action on a neighbour and notes whether it changed what next_hop() says.
+  template <class Action>
+  void following(Neighbour& neighbour, const Action& action) {
+    const auto phase = neighbour.policy.phase();
+    const auto mac = neighbour.policy.mac();
+    action(neighbour.policy);
+    changed_ |= phase != neighbour.policy.phase() || mac != neighbour.policy.mac();
+  }
+
+  void everything_changed() {
+    links_changed_ = all_routes_changed_ = all_neighbours_changed_ = true;
+  }
+
+  /// Reads again what events have put in doubt, and does what is due.
+  void refresh() {
     const auto now = Clock::now();
-    std::map<NeighbourKey, Neighbour> present;
-    for (const auto& neighbour : *table)
-      present.emplace(NeighbourKey{neighbour.ifindex, neighbour.address}, neighbour);
-    for (auto& [key, policy] : neighbours_) {
-      const auto found = present.find(key);
-      if (found == present.end())
-        policy.observe(0, std::nullopt, now);
-      else
-        policy.observe(found->second.state, found->second.mac, now);
-      if (policy.solicit_due(now))
-        static_cast<void>(questions_.solicit(key.first, key.second));
+    if (now >= audit_at_) {
+      everything_changed();
+      audit_at_ = now + audit_every;
     }
-    return {};
+    if (links_changed_)
+      read_links();
+    look_up_routes();
+    follow_neighbours();
   }
 
-  static NeighbourKey key_of(const IpAddress& address, const Way& way) {
-    return {way.route.ifindex, way.route.gateway.value_or(address)};
+  void read_links() {
+    auto links = requests_.links();
+    auto addresses = links ? requests_.addresses() : fail(links.error());
+    if (!addresses) {
+      changed_ |= !failure_;
+      failure_ = addresses.error();
+      return;
+    }
+    changed_ |= failure_.has_value();
+    failure_.reset();
+    std::map<std::uint32_t, LinkInfo> by_index;
+    for (auto& info : *links)
+      by_index.emplace(info.link.index, std::move(info));
+    for (const auto& address : *addresses)
+      if (auto link = by_index.find(address.ifindex); link != by_index.end())
+        link->second.link.addresses.push_back(address.prefix.address);
+    changed_ |= by_index != links_;
+    links_ = std::move(by_index);
+    links_changed_ = false;
+    // Routes over a link that goes down vanish without events.
+    all_routes_changed_ = true;
   }
 
-  model::NextHop next_hop(const IpAddress& address, Clock::time_point now) const {
+  bool in_doubt(const IpAddress& address, const Way& way) const {
+    return !way.looked_up || all_routes_changed_ || route_changes_.size() > most_route_changes ||
+           std::ranges::any_of(route_changes_,
+                               [&](const auto& prefix) { return covers(prefix, address); });
+  }
+
+  void look_up_routes() {
+    for (auto& [address, way] : ways_)
+      if (in_doubt(address, way))
+        look_up(address, way);
+    route_changes_.clear();
+    all_routes_changed_ = false;
+  }
+
+  void look_up(const IpAddress& address, Way& way) {
+    auto route = requests_.route_to(address);
+    std::optional<Route> found;
+    std::string problem;
+    if (!route)
+      problem = route.error().message;
+    else if (route->local)
+      problem = address.to_string() +
+                " is an address of this machine itself; a backend is another machine";
+    else
+      found = *route;
+    changed_ |= !way.looked_up || found != way.route || problem != way.problem;
+    way.looked_up = true;
+    way.route = found;
+    way.problem = std::move(problem);
+    if (found)
+      if (auto link = links_.find(found->ifindex); link != links_.end())
+        way.interface = link->second.link.name;
+  }
+
+  void follow_neighbours() {
+    std::set<NeighbourKey> used;
+    for (const auto& [address, way] : ways_)
+      if (way.route)
+        used.insert(key_of(address, *way.route));
+    std::erase_if(neighbours_, [&](const auto& entry) { return !used.contains(entry.first); });
+    for (const auto& key : used) {
+      auto [found, is_new] = neighbours_.try_emplace(key);
+      if (is_new || all_neighbours_changed_)
+        if (auto entry = requests_.neighbour(key.first, key.second))
+          following(found->second,
+                    [&](NeighbourPolicy& policy) { policy.see(*entry, Clock::now()); });
+      following(found->second, [&](NeighbourPolicy& policy) {
+        if (usable_link(key.first) && policy.advance(Clock::now()))
+          solicit(key, found->second);
+      });
+    }
+    all_neighbours_changed_ = false;
+  }
+
+  void solicit(const NeighbourKey& key, Neighbour& neighbour) {
+    auto solicited = requests_.solicit(key.first, key.second);
+    auto refusal = solicited ? std::string() : solicited.error().message;
+    changed_ |= refusal != neighbour.refusal;
+    neighbour.refusal = std::move(refusal);
+  }
+
+  bool usable_link(std::uint32_t ifindex) const {
+    const auto link = links_.find(ifindex);
+    return link != links_.end() && link_problem(link->second).empty();
+  }
+
+  static std::string link_problem(const LinkInfo& info) {
+    if (info.type != ARPHRD_ETHER)
+      return info.link.name + " has no Ethernet addresses; backends are reached over Ethernet "
+                              "interfaces only";
+    if (!info.enabled)
+      return info.link.name + " is down";
+    if (!info.link.up)
+      return info.link.name + " has no carrier";
+    return "";
+  }
+
+  /// True while a neighbour has been asked for that was not given up.
+  bool waiting() const {
+    return std::ranges::any_of(neighbours_, [&](const auto& entry) {
+      return entry.second.policy.phase() == NeighbourPolicy::Phase::waiting &&
+             usable_link(entry.first.first);
+    });
+  }
+
+  model::NextHop next_hop(const IpAddress& address, const Way& way) const {
     model::NextHop hop;
-    const auto& way = ways_.at(address);
-    hop.problem = way.problem;
-    if (!hop.problem.empty())
-      return hop;
-    if (way.route.local) {
-      hop.problem = address.to_string() + " is an address of this host";
+    if (!way.route) {
+      hop.problem = way.problem + lost_interface(way);
       return hop;
     }
-    const auto link = std::ranges::find_if(
-        links_, [&](const auto& entry) { return entry.second.index == way.route.ifindex; });
-    if (link == links_.end()) {
-      hop.problem =
-          "the route to " + address.to_string() + " leads out of an interface that is not here";
+    const auto key = key_of(address, *way.route);
+    hop.ifindex = key.first;
+    hop.via = key.second;
+    hop.preferred_source = way.route->preferred_source;
+    const auto found = links_.find(key.first);
+    if (found == links_.end()) {
+      hop.problem = "the interface towards " + address.to_string() + " is gone";
       return hop;
     }
-    hop.ifindex = way.route.ifindex;
-    hop.interface = link->first;
-    hop.via = way.route.gateway.value_or(address);
-    hop.source = link->second.mac;
-    hop.preferred_source = way.route.preferred_source;
+    const auto& link = found->second.link;
+    hop.interface = link.name;
+    hop.source = link.mac;
     hop.mtu = static_cast<std::uint16_t>(
-        std::min<std::uint32_t>(way.route.mtu ? way.route.mtu : link->second.mtu, 65535));
-    if (!link->second.up) {
-      hop.problem = "the interface " + hop.interface + " is down";
+        std::min({way.route->mtu ? way.route->mtu : link.mtu, link.mtu,
+                  std::uint32_t{std::numeric_limits<std::uint16_t>::max()}}));
+    hop.problem = link_problem(found->second);
+    const auto neighbour = neighbours_.find(key);
+    if (!hop.problem.empty() || neighbour == neighbours_.end())
       return hop;
+    if (const auto& mac = neighbour->second.policy.mac()) {
+      hop.destination = *mac;
+      hop.resolved = true;
+    } else {
+      hop.problem = neighbour_problem(hop, neighbour->second);
     }
-    if (hop.source == MacAddress()) {
-      hop.problem = "the interface " + hop.interface + " has no Ethernet address";
-      return hop;
-    }
-    const auto neighbour = neighbours_.find(key_of(address, way));
-    const auto mac = neighbour == neighbours_.end() ? std::nullopt : neighbour->second.mac(now);
-    if (!mac) {
-      hop.problem = hop.via.to_string() + " does not answer " +
-                    (hop.via.is_v4() ? "ARP" : "neighbour solicitations") + " on " + hop.interface;
-      return hop;
-    }
-    hop.destination = *mac;
-    hop.resolved = true;
     return hop;
   }
 
-  /// Nothing more will come by waiting: every address is resolved, or has no way at all.
-  bool all_settled(Clock::time_point now) const {
-    return std::ranges::all_of(
-        neighbours_, [&](const auto& entry) { return entry.second.mac(now).has_value(); });
+  /// A route that went with its interface is explained by the interface.
+  std::string lost_interface(const Way& way) const {
+    if (way.interface.empty())
+      return "";
+    const auto link = std::ranges::find_if(
+        links_, [&](const auto& entry) { return entry.second.link.name == way.interface; });
+    if (link == links_.end())
+      return "; " + way.interface + ", which led there, is gone";
+    return link->second.enabled ? "" : "; " + way.interface + ", which led there, is down";
   }
 
-  Netlink questions_, events_;
-  std::set<IpAddress> watched_;
-  std::map<std::string, model::Link> links_;
-  std::map<IpAddress, Way> ways_;
-  std::map<NeighbourKey, NeighbourPolicy> neighbours_;
-  model::Topology last_;
-  bool stale_ = true;
+  static std::string neighbour_problem(const model::NextHop& hop, const Neighbour& neighbour) {
+    if (!neighbour.refusal.empty())
+      return neighbour.refusal + " on " + hop.interface;
+    const std::string question = hop.via.is_v4() ? "ARP" : "neighbour solicitation";
+    if (neighbour.policy.phase() == NeighbourPolicy::Phase::silent)
+      return hop.via.to_string() + " does not answer " + question + " on " + hop.interface;
+    return hop.via.to_string() + " has not answered " + question + " on " + hop.interface + " yet";
+  }
+
+  RtNetlink requests_;
+  Netlink events_;
+  std::map<IpAddress, Way> ways_;  ///< exactly the watched addresses
+  std::map<std::uint32_t, LinkInfo> links_;
+  std::map<NeighbourKey, Neighbour> neighbours_;
+  std::optional<Error> failure_;  ///< why links_ could not be read
+
+  // What events have put in doubt since the last refresh().
+  bool links_changed_ = true;
+  bool all_routes_changed_ = true;
+  bool all_neighbours_changed_ = true;
+  std::vector<model::Prefix> route_changes_;
+  Clock::time_point audit_at_ = Clock::now() + audit_every;
+
+  bool changed_ = true;  ///< topology() may differ from when process() last said so
 };
 
 }  // namespace
 
 Result<std::unique_ptr<NextHops>> NextHops::open() {
-  auto questions = Netlink::open();
-  if (!questions)
-    return fail(questions.error());
-  auto events = Netlink::open({RTNLGRP_LINK, RTNLGRP_NEIGH, RTNLGRP_IPV4_IFADDR,
-                               RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE});
+  auto events = Netlink::open(NETLINK_ROUTE);
   if (!events)
     return fail(events.error());
-  return std::make_unique<LiveNextHops>(std::move(*questions), std::move(*events));
+  auto subscribed = events->subscribe({RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
+                                       RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV4_RULE,
+                                       RTNLGRP_IPV6_RULE, RTNLGRP_NEXTHOP, RTNLGRP_NEIGH});
+  if (!subscribed)
+    return fail(subscribed.error());
+  auto requests = RtNetlink::open();
+  if (!requests)
+    return fail(requests.error());
+  return std::make_unique<KernelNextHops>(std::move(*requests), std::move(*events));
 }
 
 }  // namespace sluice::kernel

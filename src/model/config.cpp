@@ -1,3 +1,4 @@
+// Fills in the defaults of pools.
 #include "model/config.hpp"
 
 #include <algorithm>

@@ -12,8 +12,10 @@ inline constexpr std::int64_t table_sizes[] = {65537, 131071, 262139};
 namespace sluice::codec {
 
 template <>
-inline constexpr Field field<&model::Backend::ip> = {
-    .doc = "IPv4 or IPv6 address of the server", .format = "ip", .required = true};
+inline constexpr Field field<&model::Backend::ip> = {.doc = "IPv4 or IPv6 address of the server",
+                                                     .format = "ip",
+                                                     .example = R"("10.0.1.11")",
+                                                     .required = true};
 template <>
 inline constexpr Field field<&model::Backend::port> = {
     .doc = "port of the server; absent: the service's port", .min = 1, .max = 65535};
@@ -27,8 +29,8 @@ template <>
 inline constexpr Field field<&model::Backend::label> = {.doc = "name for people",
                                                         .max_length = 128};
 template <>
-inline constexpr Field field<&model::Backend::tags> = {.doc = "words to group and find by",
-                                                       .max_items = 32};
+inline constexpr Field field<&model::Backend::tags> = {
+    .doc = "words to group and find by", .max_length = 64, .max_items = 32};
 template <>
 inline constexpr Field field<&model::Backend::datacenter> = {.doc = "where it stands",
                                                              .max_length = 128};
@@ -43,6 +45,7 @@ inline constexpr Field field<&model::Backend::pool> = {
 template <>
 inline constexpr Field field<&model::Pool::name> = {.doc = "letters, digits, '.', '_' and '-'",
                                                     .max_length = model::max_name_length,
+                                                    .example = R"("web")",
                                                     .required = true};
 template <>
 inline constexpr Field field<&model::Pool::forwarding> = {
@@ -65,25 +68,31 @@ inline constexpr Field field<&model::Pool::backends> = {
 template <>
 inline constexpr Field field<&model::Service::name> = {.doc = "letters, digits, '.', '_' and '-'",
                                                        .max_length = model::max_name_length,
+                                                       .example = R"("web")",
                                                        .required = true};
 template <>
 inline constexpr Field field<&model::Service::address> = {
-    .doc = "the VIP", .format = "ip", .required = true};
+    .doc = "the VIP", .format = "ip", .example = R"("10.0.0.100")", .required = true};
 template <>
 inline constexpr Field field<&model::Service::port> = {
-    .doc = "port of the VIP", .min = 1, .max = 65535, .required = true};
+    .doc = "port of the VIP", .min = 1, .max = 65535, .example = "80", .required = true};
 template <>
 inline constexpr Field field<&model::Service::protocol> = {.doc = "tcp or udp"};
 template <>
-inline constexpr Field field<&model::Service::pool> = {
-    .doc = "the pool that serves it", .max_length = model::max_name_length, .required = true};
+inline constexpr Field field<&model::Service::pool> = {.doc = "the pool that serves it",
+                                                       .max_length = model::max_name_length,
+                                                       .example = R"("default")",
+                                                       .required = true};
 template <>
 inline constexpr Field field<&model::Service::enabled> = {
     .doc = "false lets the service's packets pass to the kernel untouched"};
 
 template <>
-inline constexpr Field field<&model::XdpInterface::name> = {
-    .doc = "name of the interface", .max_length = 15, .required = true};
+inline constexpr Field field<&model::XdpInterface::name> = {.doc = "name of the interface",
+                                                            .max_length =
+                                                                model::max_interface_name_length,
+                                                            .example = R"("eth0")",
+                                                            .required = true};
 template <>
 inline constexpr Field field<&model::XdpInterface::mode> = {
     .doc = "SKB = generic, DRV = native, HW = offloaded to the card"};
@@ -97,14 +106,19 @@ template <>
 inline constexpr Field field<&model::XdpSettings::encapSource> = {
     .doc = "dsr-ipip: IPv4 prefix of /16 or shorter whose last 16 bits vary with the flow in the "
            "outer source address; absent: the way out's own address",
-    .max_length = 64};
+    .max_length = 64,
+    .example = R"("172.16.0.0/16")"};
 template <>
 inline constexpr Field field<&model::XdpSettings::encapSource6> = {
-    .doc = "dsr-ipip: IPv6 prefix of /112 or shorter, likewise", .max_length = 64};
+    .doc = "dsr-ipip: IPv6 prefix of /112 or shorter, likewise",
+    .max_length = 64,
+    .example = R"("fd00:e::/112")"};
 template <>
 inline constexpr Field field<&model::NatSettings::sourceAddresses> = {
     .doc = "what nat sends from, at most one of each family; none: the way out's own address",
-    .max_items = 2};
+    .max_items = 2,
+    .format = "ip",
+    .example = R"(["10.0.1.2"])"};
 template <>
 inline constexpr Field field<&model::MaglevSettings::tableSize> = {.doc = "slots of a lookup table",
                                                                    .one_of = model::table_sizes};

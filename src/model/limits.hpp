@@ -10,8 +10,13 @@ namespace sluice::model {
 inline constexpr std::size_t max_backends = 4095;  ///< over all pools; id 0 is never used
 inline constexpr std::size_t max_services = 511;
 inline constexpr std::size_t max_pools = 64;
-inline constexpr std::size_t max_addresses = 512;  ///< VIPs and nat sources of one family
+/// Addresses of one family that packets are looked up by: VIPs, nat sources, and backends of pools
+/// that preserve the client's address.
+inline constexpr std::size_t max_addresses = 512;
+/// Attached ones; ways out that are not attached need places of the same table.
 inline constexpr std::size_t max_interfaces = 16;
+inline constexpr std::size_t max_ways_out = 32;
+inline constexpr std::size_t max_interface_name_length = 15;
 inline constexpr std::size_t max_name_length = 63;
 /// Slots of all tables together: half of the arena, so that every table can be built anew beside
 /// the running one.

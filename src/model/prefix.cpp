@@ -1,3 +1,4 @@
+// Reads address prefixes.
 #include "model/prefix.hpp"
 
 #include <charconv>

@@ -1,11 +1,13 @@
+// Checks the rules that span fields.
 #include "model/validate.hpp"
 
 #include <algorithm>
-#include <map>
-#include <set>
+#include <cctype>
+#include <tuple>
 
 #include "codec/codec.hpp"
 #include "codec/nearest.hpp"
+#include "model/layout.hpp"
 #include "model/limits.hpp"
 #include "model/prefix.hpp"
 
@@ -24,6 +26,10 @@ std::string_view family(const IpAddress& address) {
   return address.is_v4() ? "IPv4" : "IPv6";
 }
 
+std::string id_of(const Backend& backend) {
+  return endpoint_to_string(backend.ip, backend.port.value_or(0));
+}
+
 /// Why an address can be neither a VIP nor a backend nor a source; nothing if it can.
 std::optional<std::string> unusable(const IpAddress& address) {
   if (address.is_unspecified())
@@ -37,22 +43,21 @@ std::optional<std::string> unusable(const IpAddress& address) {
   return std::nullopt;
 }
 
-/// A list of backends and where it stands in the document.
-struct BackendList {
-  std::string pool;
-  std::string pointer;
-  const std::vector<Backend>& backends;
-};
+std::string suggest(std::string_view word, const std::vector<std::string>& known,
+                    const std::string& otherwise) {
+  const auto near = codec::nearest(word, known);
+  return near ? "did you mean '" + *near + "'?" : otherwise;
+}
 
 class Validator {
  public:
-  explicit Validator(const Config& config) : config_(config) {
-    for (const auto& pool : effective_pools(config))
-      pools_.emplace(pool.name, pool);
-    lists_.push_back({std::string(default_pool), "/l4_backends", config.l4_backends});
+  Validator(const Config& config, const std::vector<Fault>& unread)
+      : config_(config), unread_(unread), pools_(lay_out(config, unread_)) {
+    for (const auto& [name, pool] : pools_)
+      pool_names_.push_back(name);
+    pool_names_known_ = readable("/pools", config.pools.empty());
     for (std::size_t i = 0; i < config.pools.size(); i++)
-      lists_.push_back(
-          {config.pools[i].name, at("pools", i, "backends"), config.pools[i].backends});
+      pool_names_known_ = pool_names_known_ && readable(at("pools", i, "name"));
   }
 
   std::vector<Fault> run(const Topology* topology) {
@@ -61,9 +66,12 @@ class Validator {
     check_services();
     check_services_against_backends();
     check_nat();
-    check_encapsulation();
+    check_encapsulation("/xdp/encapSource", config_.xdp.encapSource, true);
+    check_encapsulation("/xdp/encapSource6", config_.xdp.encapSource6, false);
     check_interfaces(topology);
     check_room();
+    check_addresses(true);
+    check_addresses(false);
     return std::move(faults_);
   }
 
@@ -72,19 +80,32 @@ class Validator {
     faults_.push_back({std::move(pointer), std::move(message), std::move(suggestion)});
   }
 
+  /// Whether what stands at a place is what the operator wrote. `empty_list`: it is a list without
+  /// entries; one with entries was read, whatever became of these.
+  bool readable(std::string_view pointer, bool empty_list = true) const {
+    return !empty_list || !unread_.covers(pointer);
+  }
+
   void check_name(const std::string& pointer, const std::string& name) {
     const auto allowed = [](unsigned char c) {
-      return std::isalnum(c) || c == '.' || c == '_' || c == '-';
+      return (std::isalnum(c) && c < 128) || c == '.' || c == '_' || c == '-';
     };
     if (name.empty() || name.size() > max_name_length || !std::ranges::all_of(name, allowed))
       fault(pointer, "'" + name + "' is not a name",
             "use 1 to 63 letters, digits, '.', '_' and '-'");
   }
 
+  void check_usable(const std::string& pointer, const IpAddress& address, const char* cure) {
+    if (const auto why = unusable(address))
+      fault(pointer, address.to_string() + " " + *why, cure);
+  }
+
   void check_pools() {
     std::set<std::string> seen;
     for (std::size_t i = 0; i < config_.pools.size(); i++) {
       const auto& pool = config_.pools[i];
+      if (!readable(at("pools", i, "name")))
+        continue;
       check_name(at("pools", i, "name"), pool.name);
       if (!seen.insert(pool.name).second)
         fault(at("pools", i, "name"), "there are two pools '" + pool.name + "'",
@@ -93,235 +114,301 @@ class Validator {
         fault(at("pools", i, "backends"), "the backends of the pool default stand in l4_backends",
               "move them to l4_backends");
       const auto forwarding = pool.forwarding.value_or(config_.xdp.forwarding);
-      if (pool.preserveClientAddress.value_or(false) && forwarding != Forwarding::nat)
-        fault(at("pools", i, "preserveClientAddress"),
-              "only nat can preserve the client's address; dsr-l2 and dsr-ipip always do",
+      const auto pointer = at("pools", i, "preserveClientAddress");
+      if (pool.preserveClientAddress.value_or(false) && pools_.at(pool.name).forwarding_known &&
+          forwarding != Forwarding::nat && readable(pointer))
+        fault(pointer, "only nat can preserve the client's address; dsr-l2 and dsr-ipip always do",
               "leave it out, or set forwarding to nat");
     }
   }
 
   void check_backends() {
-    std::size_t total = 0;
-    for (const auto& list : lists_) {
-      std::set<Endpoint> seen;
-      for (std::size_t i = 0; i < list.backends.size(); i++) {
-        const auto& backend = list.backends[i];
-        const auto pointer = list.pointer + "/" + std::to_string(i);
-        if (const auto why = unusable(backend.ip))
-          fault(pointer + "/ip", backend.ip.to_string() + " " + *why,
-                "give the server's own address");
-        const Endpoint endpoint{backend.ip, backend.port.value_or(0)};
-        // Entries of l4_backends for other pools are replaced there, so only those of one pool can
-        // collide.
-        const bool elsewhere = backend.pool && *backend.pool != list.pool;
-        if (!elsewhere && !seen.insert(endpoint).second)
-          fault(pointer,
-                "the backend " + endpoint_to_string(endpoint.address, endpoint.port) +
-                    " stands twice in pool " + list.pool,
-                "remove one of the two");
-        if (backend.pool && list.pointer != "/l4_backends")
-          fault(pointer + "/pool", "is only for entries of l4_backends",
-                "leave it out; the backend is in pool " + list.pool);
-      }
-      total += list.backends.size();
+    std::map<std::string, std::set<Endpoint>> seen;
+    for (std::size_t i = 0; i < config_.l4_backends.size(); i++) {
+      const auto& backend = config_.l4_backends[i];
+      const auto pointer = at("l4_backends", i);
+      const auto pool = backend.pool.value_or(std::string(default_pool));
+      check_backend(pointer, backend, pool, seen[pool]);
+      if (backend.pool && pool != default_pool && readable(pointer + "/pool"))
+        check_pool_exists(pointer + "/pool", pool);
     }
-    if (total > max_backends)
-      fault("/l4_backends",
-            "there are " + std::to_string(total) + " backends in all pools together; at most " +
-                std::to_string(max_backends) + " are possible",
-            "remove " + std::to_string(total - max_backends));
+    for (std::size_t i = 0; i < config_.pools.size(); i++) {
+      const auto& pool = config_.pools[i];
+      std::set<Endpoint> in_pool;
+      for (std::size_t k = 0; k < pool.backends.size(); k++) {
+        const auto& backend = pool.backends[k];
+        const auto pointer = at("pools", i, "backends") + "/" + std::to_string(k);
+        check_backend(pointer, backend, pool.name, in_pool);
+        if (backend.pool && readable(pointer + "/pool"))
+          fault(pointer + "/pool", "is only for entries of l4_backends",
+                "leave it out; the backend is in pool " + pool.name);
+      }
+    }
+  }
+
+  void check_backend(const std::string& pointer, const Backend& backend, const std::string& pool,
+                     std::set<Endpoint>& seen) {
+    if (!readable(pointer + "/ip"))
+      return;
+    check_usable(pointer + "/ip", backend.ip, "give the server's own address");
+    if (!readable(pointer + "/port") || !readable(pointer + "/pool"))
+      return;
+    if (!seen.insert({backend.ip, backend.port.value_or(0)}).second)
+      fault(pointer, "the backend " + id_of(backend) + " stands twice in pool " + pool,
+            "remove one of the two");
+  }
+
+  void check_pool_exists(const std::string& pointer, const std::string& name) {
+    if (pools_.contains(name) || !pool_names_known_)
+      return;
+    fault(pointer, "there is no pool '" + name + "'",
+          suggest(name, pool_names_, "declare it under pools"));
   }
 
   void check_services() {
     std::set<std::string> names;
     std::map<std::tuple<IpAddress, std::uint16_t, Protocol>, std::string> keys;
-    std::vector<std::string> pool_names;
-    for (const auto& [name, pool] : pools_)
-      pool_names.push_back(name);
     for (std::size_t i = 0; i < config_.services.size(); i++) {
       const auto& service = config_.services[i];
-      check_name(at("services", i, "name"), service.name);
-      if (!names.insert(service.name).second)
-        fault(at("services", i, "name"), "there are two services '" + service.name + "'",
-              "rename one of them");
+      if (readable(at("services", i, "name"))) {
+        check_name(at("services", i, "name"), service.name);
+        if (!names.insert(service.name).second)
+          fault(at("services", i, "name"), "there are two services '" + service.name + "'",
+                "rename one of them");
+      }
+      if (readable(at("services", i, "pool")))
+        check_pool_exists(at("services", i, "pool"), service.pool);
+      if (!readable(at("services", i, "address")))
+        continue;
+      check_usable(at("services", i, "address"), service.address,
+                   "give an address that clients can reach");
+      if (!readable(at("services", i, "port")) || !readable(at("services", i, "protocol")))
+        continue;
       const auto [other, is_new] =
           keys.try_emplace({service.address, service.port, service.protocol}, service.name);
       if (!is_new)
         fault(at("services", i),
               "has the same address, port and protocol as service '" + other->second + "'",
               "remove one of the two, or change its port");
-      if (const auto why = unusable(service.address))
-        fault(at("services", i, "address"), service.address.to_string() + " " + *why,
-              "give an address that clients can reach");
-      if (!pools_.contains(service.pool)) {
-        const auto near = codec::nearest(service.pool, pool_names);
-        fault(at("services", i, "pool"), "there is no pool '" + service.pool + "'",
-              near ? "did you mean '" + *near + "'?" : "declare it under pools");
-      }
     }
   }
 
   void check_services_against_backends() {
-    std::set<IpAddress> backends;
-    for (const auto& list : lists_)
-      for (const auto& backend : list.backends)
-        backends.insert(backend.ip);
+    std::map<IpAddress, std::string> backends;
+    for (const auto& [name, pool] : pools_)
+      for (const auto& placed : pool.backends)
+        backends.try_emplace(placed.backend->ip, name);
     for (std::size_t i = 0; i < config_.services.size(); i++) {
       const auto& service = config_.services[i];
-      if (backends.contains(service.address))
+      if (!readable(at("services", i, "address")))
+        continue;
+      if (const auto backend = backends.find(service.address); backend != backends.end())
         fault(at("services", i, "address"),
-              service.address.to_string() + " is a VIP and also the address of a backend",
+              service.address.to_string() + " is a VIP and also a backend of pool " +
+                  backend->second,
               "give the service an address of its own");
       const auto pool = pools_.find(service.pool);
-      if (pool != pools_.end())
-        check_service_against_pool(i, service, pool->second);
+      if (pool == pools_.end() || !pool->second.forwarding_known ||
+          !readable(at("services", i, "pool")))
+        continue;
+      check_families(i, service, pool->second);
+      if (readable(at("services", i, "port")))
+        check_ports(service, pool->second);
     }
   }
 
-  void check_service_against_pool(std::size_t index, const Service& service,
-                                  const EffectivePool& pool) {
-    const auto list = std::ranges::find_if(lists_, [&](const BackendList& candidate) {
-      return candidate.pool == pool.name &&
-             (pool.name != default_pool || candidate.pointer == "/l4_backends");
-    });
-    for (std::size_t i = 0; list != lists_.end() && i < list->backends.size(); i++) {
-      const auto& backend = list->backends[i];
-      if (list->pointer == "/l4_backends" && backend.pool && *backend.pool != default_pool)
+  /// nat cannot change the family; dsr-ipip carries IPv4 in IPv6 but not the reverse.
+  void check_families(std::size_t index, const Service& service, const PoolLayout& pool) {
+    const bool nat = pool.forwarding == Forwarding::nat;
+    for (const auto& placed : pool.backends) {
+      const auto& ip = placed.backend->ip;
+      const bool differ = ip.is_v4() != service.address.is_v4();
+      if (!differ || pool.forwarding == Forwarding::dsr_l2 || (!nat && service.address.is_v4()))
         continue;
-      const auto who = endpoint_to_string(backend.ip, backend.port.value_or(0));
-      if (pool.forwarding == Forwarding::nat && backend.ip.is_v4() != service.address.is_v4()) {
-        fault(at("services", index, "pool"),
-              "nat cannot carry the " + std::string(family(service.address)) + " service '" +
-                  service.name + "' to the " + std::string(family(backend.ip)) + " backend " + who,
-              "use a pool of " + std::string(family(service.address)) + " backends, or dsr-ipip");
-        return;  // one fault for a service is enough: the others would say the same
-      }
-      if (pool.forwarding != Forwarding::nat && backend.port && *backend.port != service.port) {
-        fault(list->pointer + "/" + std::to_string(i) + "/port",
-              "with " + std::string(pool.forwarding == Forwarding::dsr_l2 ? "dsr-l2" : "dsr-ipip") +
-                  " the port cannot change from " + std::to_string(service.port) + " (service '" +
-                  service.name + "') to " + std::to_string(*backend.port),
-              "leave the backend's port out, or use nat");
-      }
+      const auto wanted = std::string(family(service.address));
+      fault(at("services", index, "pool"),
+            std::string(nat ? "nat" : "dsr-ipip") + " cannot carry the " + wanted + " service '" +
+                service.name + "' to the " + std::string(family(ip)) + " backend " +
+                id_of(*placed.backend),
+            "use a pool of " + wanted + " backends, or forwarding " +
+                (service.address.is_v4() ? "dsr-ipip or dsr-l2" : "dsr-l2"));
+      return;  // the other backends would only say the same
+    }
+  }
+
+  /// With direct return the backend answers from the VIP's own port.
+  void check_ports(const Service& service, const PoolLayout& pool) {
+    if (pool.forwarding == Forwarding::nat)
+      return;
+    for (const auto& placed : pool.backends) {
+      const auto port = placed.backend->port;
+      if (!port || *port == service.port || !port_faults_.insert(placed.pointer).second)
+        continue;
+      fault(placed.pointer + "/port",
+            std::string(pool.forwarding == Forwarding::dsr_l2 ? "dsr-l2" : "dsr-ipip") +
+                " cannot change the port from " + std::to_string(service.port) + " (service '" +
+                service.name + "') to " + std::to_string(*port),
+            "leave the backend's port out, or use nat");
     }
   }
 
   void check_nat() {
+    std::set<IpAddress> vips, backends;
+    for (std::size_t i = 0; i < config_.services.size(); i++)
+      if (readable(at("services", i, "address")))
+        vips.insert(config_.services[i].address);
+    for (const auto& [name, pool] : pools_)
+      for (const auto& placed : pool.backends)
+        backends.insert(placed.backend->ip);
     std::set<bool> families;
     for (std::size_t i = 0; i < config_.nat.sourceAddresses.size(); i++) {
       const auto& address = config_.nat.sourceAddresses[i];
       const auto pointer = at("nat/sourceAddresses", i);
-      if (const auto why = unusable(address))
-        fault(pointer, address.to_string() + " " + *why, "give an address of the balancer");
+      if (!readable(pointer))
+        continue;
+      const auto text = address.to_string();
+      check_usable(pointer, address, "give an address of the balancer");
       if (!families.insert(address.is_v4()).second)
         fault(pointer, "there are two " + std::string(family(address)) + " sources",
               "keep one of each family");
-      if (std::ranges::find(config_.services, address, &Service::address) != config_.services.end())
-        fault(pointer,
-              address.to_string() + " is a VIP; a backend that also holds it would never answer",
+      if (vips.contains(address))
+        fault(pointer, text + " is a VIP; a backend that also holds it would never answer",
               "give another address of the balancer");
+      if (backends.contains(address))
+        fault(pointer, text + " is a backend; its replies would never come back",
+              "give an address of the balancer");
     }
   }
 
-  void check_encapsulation() {
-    const auto check = [&](const std::optional<std::string>& text, const std::string& pointer,
-                           bool v4, unsigned longest) {
-      if (!text)
-        return;
-      const std::string example = v4 ? "172.16.0.0/16" : "fd00:e::/112";
-      const auto prefix = parse_prefix(*text);
-      if (!prefix)
-        fault(pointer, prefix.error().message, "write it as " + example);
-      else if (prefix->address.is_v4() != v4)
-        fault(pointer, "'" + *text + "' is of the other family", "write it as " + example);
-      else if (prefix->length > longest)
-        fault(pointer, "'" + *text + "' leaves less than 16 bits to vary",
-              "use a prefix of /" + std::to_string(longest) + " or shorter");
-      else if (!has_no_host_bits(*prefix))
-        fault(pointer, "'" + *text + "' has bits set after its prefix",
-              "set them to zero, as in " + example);
-    };
-    check(config_.xdp.encapSource, "/xdp/encapSource", true, 16);
-    check(config_.xdp.encapSource6, "/xdp/encapSource6", false, 112);
+  void check_encapsulation(const std::string& pointer, const std::optional<std::string>& text,
+                           bool v4) {
+    if (!text || !readable(pointer))
+      return;
+    const unsigned longest = v4 ? 16 : 112;
+    const std::string example = v4 ? "172.16.0.0/16" : "fd00:e::/112";
+    const auto prefix = parse_prefix(*text);
+    if (!prefix)
+      fault(pointer, prefix.error().message, "write it as " + example);
+    else if (prefix->address.is_v4() != v4)
+      fault(pointer, "'" + *text + "' is not of " + (v4 ? "IPv4" : "IPv6"),
+            "write it as " + example);
+    else if (prefix->length > longest)
+      fault(pointer, "'" + *text + "' leaves less than 16 bits to vary",
+            "use a prefix of /" + std::to_string(longest) + " or shorter");
+    else if (!has_no_host_bits(*prefix))
+      fault(pointer, "'" + *text + "' has bits set after its prefix",
+            "set them to zero, as in " + example);
+    else
+      check_usable(pointer, prefix->address, "use a prefix of ordinary addresses");
   }
 
   void check_interfaces(const Topology* topology) {
     std::vector<std::string> known;
+    std::string list;
     if (topology)
       for (const auto& [name, link] : topology->links)
-        known.push_back(name);
-    std::string list;
-    for (const auto& name : known)
-      list += (list.empty() ? "" : ", ") + name;
+        if (!link.loopback) {
+          known.push_back(name);
+          list += (list.empty() ? "" : ", ") + name;
+        }
     std::set<std::string> seen;
     for (std::size_t i = 0; i < config_.xdp.interfaces.size(); i++) {
-      const auto& interface = config_.xdp.interfaces[i];
+      const auto& name = config_.xdp.interfaces[i].name;
       const auto pointer = at("xdp/interfaces", i, "name");
-      if (!seen.insert(interface.name).second)
-        fault(pointer, "the interface " + interface.name + " stands twice",
-              "remove one of the two");
-      if (topology && !topology->links.contains(interface.name))
-        fault(pointer, "there is no interface '" + interface.name + "'", "use one of " + list);
+      if (!readable(pointer))
+        continue;
+      if (!seen.insert(name).second)
+        fault(pointer, "the interface '" + name + "' stands twice", "remove one of the two");
+      if (name.empty())
+        fault(pointer, "is empty", "give the name of an interface, such as eth0");
+      else if (topology && !topology->links.contains(name))
+        fault(pointer, "there is no interface '" + name + "'",
+              suggest(name, known,
+                      list.empty() ? "create it first; there are none" : "use one of " + list));
     }
   }
 
+  void check_count(const std::string& pointer, const std::string& what, std::size_t count,
+                   std::size_t most) {
+    if (count > most)
+      fault(pointer,
+            "there are " + std::to_string(count) + " " + what + ", at most " +
+                std::to_string(most) + " are possible",
+            "remove " + std::to_string(count - most));
+  }
+
+  /// Lists of one field are bounded by the codec; here are the sums.
   void check_room() {
+    std::size_t backends = 0;
     std::uint64_t slots = 0;
-    for (const auto& [name, pool] : pools_)
+    for (const auto& [name, pool] : pools_) {
+      backends += pool.backends.size();
       slots += pool.backends.empty() ? 0 : pool.table_size;
+    }
+    check_count("/pools", "backends in all pools together", backends, max_backends);
+    // The codec bounds the list; the pool default counts even where it is not declared.
+    if (config_.pools.size() <= max_pools)
+      check_count("/pools", "pools, default included", pools_.size(), max_pools);
     if (slots > max_slots)
       fault("/pools",
-            "the lookup tables of all pools have " + std::to_string(slots) + " slots; at most " +
-                std::to_string(max_slots) + " fit",
-            "use fewer pools or a smaller tableSize");
-    if (pools_.size() > max_pools)
-      fault("/pools",
-            "there are " + std::to_string(pools_.size()) + " pools, at most " +
-                std::to_string(max_pools) + " are possible",
-            "remove pools");
-    for (const bool v4 : {true, false}) {
-      std::set<IpAddress> addresses;
-      for (const auto& service : config_.services)
-        if (service.address.is_v4() == v4)
-          addresses.insert(service.address);
-      // Room is left for the sources that nat sends from.
-      if (addresses.size() > max_addresses - max_interfaces)
-        fault("/services",
-              "there are " + std::to_string(addresses.size()) + (v4 ? " IPv4" : " IPv6") +
-                  " VIP addresses, at most " + std::to_string(max_addresses - max_interfaces) +
-                  " are possible",
-              "serve more ports on fewer addresses");
-    }
+            "the lookup tables of all pools have " + std::to_string(slots) +
+                " slots together, at most " + std::to_string(max_slots) + " fit",
+            "use fewer pools, or a smaller tableSize");
+  }
+
+  /// Packets find their service by a table of addresses, one for each family.
+  void check_addresses(bool v4) {
+    std::set<IpAddress> addresses;
+    for (const auto& service : config_.services)
+      addresses.insert(service.address);
+    for (const auto& [name, pool] : pools_)
+      if (pool.preserve_client_address)
+        for (const auto& placed : pool.backends)
+          addresses.insert(placed.backend->ip);
+    addresses.insert(config_.nat.sourceAddresses.begin(), config_.nat.sourceAddresses.end());
+    const auto used = static_cast<std::size_t>(std::ranges::count_if(
+        addresses, [&](const IpAddress& address) { return address.is_v4() == v4; }));
+    const bool source_given =
+        std::ranges::any_of(config_.nat.sourceAddresses,
+                            [&](const IpAddress& address) { return address.is_v4() == v4; });
+    // Without one, nat sends from the addresses of the ways out.
+    check_count("/services",
+                std::string(v4 ? "IPv4" : "IPv6") +
+                    " addresses of services, of nat and of backends that see the client's address",
+                used, source_given ? max_addresses : max_addresses - max_ways_out);
   }
 
   const Config& config_;
-  std::map<std::string, EffectivePool> pools_;
-  std::vector<BackendList> lists_;
+  const Unread unread_;
+  std::map<std::string, PoolLayout> pools_;
+  std::vector<std::string> pool_names_;
+  bool pool_names_known_ = true;
+  std::set<std::string> port_faults_;
   std::vector<Fault> faults_;
 };
 
-}  // namespace
-
-namespace {
-
-/// Ranges of single fields are the codec's; a configuration that was put together by code passes
-/// through it as well.
-std::vector<Fault> validate(const Config& config, const Topology* topology) {
+std::vector<Fault> all_faults(const Config& config, const Topology* topology) {
+  // Ranges of single fields are written once, in the fields' annotations: the codec knows them.
   Config read;
   auto faults = codec::decode(codec::type_of<Config>(), codec::to_json(config), &read);
-  auto rules = Validator(config).run(topology);
-  faults.insert(faults.end(), rules.begin(), rules.end());
+  auto broken = broken_rules(config, topology, faults);
+  faults.insert(faults.end(), broken.begin(), broken.end());
   return faults;
 }
 
 }  // namespace
 
 std::vector<Fault> validate(const Config& config) {
-  return validate(config, nullptr);
+  return all_faults(config, nullptr);
 }
 
 std::vector<Fault> validate(const Config& config, const Topology& topology) {
-  return validate(config, &topology);
+  return all_faults(config, &topology);
+}
+
+std::vector<Fault> broken_rules(const Config& config, const Topology* topology,
+                                const std::vector<Fault>& unread) {
+  return Validator(config, unread).run(topology);
 }
 
 }  // namespace sluice::model

@@ -108,7 +108,7 @@ Result<Attachments> Attachments::adopt(const PinFolder& folder, const Maps& maps
     auto ours = program_info(program->get());
     auto running =
         attached.program ? program_info(attached.program.get()) : fail(Code::not_found, "");
-    if (ours && running && ours->tag != running->tag) {
+    if (ours && (!running || ours->tag != running->tag)) {
       if (bpf_link_update(attached.link.get(), program->get(), nullptr))
         return fail(Code::kernel,
                     "the program on " + name + " cannot be replaced: " + std::strerror(errno));
@@ -124,15 +124,19 @@ Result<Attachments> Attachments::adopt(const PinFolder& folder, const Maps& maps
 
 Result<void> Attachments::attach(const Maps& maps, const std::string& interface,
                                  const planner::InterfaceImage& image, std::uint32_t slot) {
+  if (if_nametoindex(interface.c_str()) != image.ifindex)
+    return fail(Code::not_found, "cannot attach to " + interface + ": there is no such interface");
   auto program = load_program(maps, slot);
   if (!program)
     return fail(program.error());
   LIBBPF_OPTS(bpf_link_create_opts, options);
   options.flags = flags_of(image.mode);
   Fd link(bpf_link_create(program->get(), static_cast<int>(image.ifindex), BPF_XDP, &options));
-  if (!link)
+  if (!link) {
+    const int error = errno;
     return fail(Code::kernel, "cannot attach to " + interface + ": " +
-                                  refusal(errno, program->get(), image.ifindex, image.mode));
+                                  refusal(error, program->get(), image.ifindex, image.mode));
+  }
   forget(interface);  // pins of a link whose interface went and came back
   if (bpf_obj_pin(link.get(), folder_.link(interface).c_str()) ||
       bpf_obj_pin(program->get(), folder_.program(interface).c_str())) {

@@ -26,6 +26,7 @@ class Attachments {
                       const planner::InterfaceImage& image, std::uint32_t slot);
   Result<void> detach(const std::string& interface);
 
+  bool empty() const { return attached_.empty(); }
   /// Attached interfaces as the kernel has them now.
   std::map<std::string, planner::InterfaceImage> running() const;
   Result<std::vector<Attachment>> list() const;

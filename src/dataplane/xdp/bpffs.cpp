@@ -1,10 +1,13 @@
 #include "dataplane/xdp/bpffs.hpp"
 
+#include <fcntl.h>
 #include <linux/magic.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/statfs.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <cstring>
 
@@ -73,6 +76,18 @@ Result<void> PinFolder::create() const {
                   "cannot make " + (version_ / folder).string() + ": " + error.message());
   }
   return {};
+}
+
+Result<Fd> PinFolder::lock() const {
+  Fd folder(open(instance_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!folder)
+    return fail(Code::permission,
+                "cannot open " + instance_.string() + ": " + std::strerror(errno));
+  if (flock(folder.get(), LOCK_EX | LOCK_NB) != 0)
+    return fail(Code::unavailable, "another sluiced runs the instance '" +
+                                       instance_.filename().string() +
+                                       "'; stop it, or start this one with another --instance");
+  return folder;
 }
 
 Result<void> PinFolder::remove_all() const {

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/fd.hpp"
 #include "base/result.hpp"
 
 namespace sluice::dataplane::xdp {
@@ -18,6 +19,9 @@ class PinFolder {
 
   /// Mounts a BPF file system if none is there, and makes the folders.
   Result<void> create() const;
+  /// Holds the instance for as long as the descriptor is open, so that no two daemons write the
+  /// same memory. Code::unavailable when another process has it.
+  Result<Fd> lock() const;
   /// Removes all pins and folders of the instance, of every ABI version.
   Result<void> remove_all() const;
 

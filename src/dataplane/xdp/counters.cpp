@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "dataplane/names.hpp"
+#include "dataplane/xdp/running.hpp"
 
 namespace sluice::dataplane::xdp {
 
@@ -55,15 +56,14 @@ std::vector<VerdictCount> verdicts_of(const Maps& maps, std::uint32_t slot) {
 
 }  // namespace
 
-Counters read_counters(const Maps& maps, const planner::Image& image,
-                       const std::map<std::string, std::uint32_t>& interfaces) {
+Counters read_counters(const Maps& maps, const std::map<std::string, std::uint32_t>& interfaces) {
   Counters counters;
   for (const auto& [name, slot] : interfaces)
     counters.interfaces.emplace(name, verdicts_of(maps, slot));
-  for (const auto& [key, service] : image.services)
+  for (const auto& [key, service] : read_services(maps))
     counters.services.emplace(key,
                               sum(maps.service_stats(), SL_MAX_SERVICES, maps.cpus(), service.id));
-  for (const auto& [key, backend] : image.backends)
+  for (const auto& [key, backend] : read_backends(maps))
     counters.backends.emplace(key,
                               sum(maps.backend_stats(), SL_MAX_BACKENDS, maps.cpus(), backend.id));
   return counters;

@@ -6,9 +6,9 @@
 
 namespace sluice::dataplane::xdp {
 
-/// @param image what the ids mean now; @param interfaces attached ones with their place in tx_ports
-Counters read_counters(const Maps& maps, const planner::Image& image,
-                       const std::map<std::string, std::uint32_t>& interfaces);
+/// Of the services and backends that run.
+/// @param interfaces attached ones with their place in tx_ports
+Counters read_counters(const Maps& maps, const std::map<std::string, std::uint32_t>& interfaces);
 
 /// Over all interfaces that ever had a place.
 Totals read_totals(const Maps& maps);

@@ -1,6 +1,7 @@
 // The loader's calls for single servers of the pool `default`: a change of the running image,
 // planned and applied.
 #include <algorithm>
+#include <set>
 
 #include "dataplane/xdp/loader.hpp"
 #include "planner/plan.hpp"
@@ -32,7 +33,10 @@ Result<void> Loader::change_default_pool(const EditBackends& edit,
   model::Pool settings;
   settings.name = pool;
   model::Topology ways = topology;
-  planner::Image rest = *image, ours;
+  planner::Image rest = *image;
+  std::set<std::uint16_t> serving;
+  if (const auto table = image->tables.find(pool); table != image->tables.end())
+    serving.insert(table->second.slots.begin(), table->second.slots.end());
   for (const auto& [key, backend] : image->backends) {
     if (key.pool != pool)
       continue;
@@ -41,6 +45,11 @@ Result<void> Loader::change_default_pool(const EditBackends& edit,
     if (key.port)
       entry.port = key.port;
     entry.weight = backend.weight;
+    // Resolved and yet without a slot: it was taken out on purpose.
+    entry.enabled = !backend.resolved || serving.contains(backend.id);
+    if (backend.source_varying_bits)
+      (key.address.is_v4() ? config.xdp.encapSource : config.xdp.encapSource6) =
+          backend.source.to_string() + (key.address.is_v4() ? "/16" : "/112");
     config.l4_backends.push_back(entry);
     settings.forwarding = backend.forwarding;
     settings.preserveClientAddress = backend.preserve_client_address;

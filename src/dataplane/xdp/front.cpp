@@ -129,8 +129,13 @@ Result<void> build_front(const planner::Image& image, sl_front& front) {
     if (backend.forwarding == model::Forwarding::nat && backend.preserve_client_address)
       front.flags |= SL_FRONT_REPLY_BY_SOURCE;
   if (!place_addresses(ids, front) || !place_services(image, ids, front))
-    return fail(Code::full, "the " + std::to_string(image.services.size()) +
-                                " services do not fit the lookup; use fewer addresses or services");
+    return fail(Code::full,
+                "no perfect hash was found for " + std::to_string(image.services.size()) +
+                    " services and " + std::to_string(ids.size()) +
+                    " addresses (VIPs, nat sources, backends that keep the client's address); "
+                    "there are " +
+                    std::to_string(1u << SL_ADDRESS_BITS) +
+                    " places for addresses of a family; use fewer of them");
   return {};
 }
 

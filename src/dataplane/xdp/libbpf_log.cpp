@@ -16,9 +16,18 @@ __attribute__((format(printf, 2, 0))) int collect(libbpf_print_level level, cons
                                                   va_list arguments) {
   if (level == LIBBPF_DEBUG || collectors == 0)
     return 0;
-  char line[4096];
-  const int length = std::vsnprintf(line, sizeof line, format, arguments);
-  collected += line;
+  // A verifier's log comes as one message, and what matters stands at its end.
+  va_list again;
+  va_copy(again, arguments);
+  const int length = std::vsnprintf(nullptr, 0, format, again);
+  va_end(again);
+  if (length <= 0)
+    return length;
+  const auto before = collected.size();
+  collected.resize(before + static_cast<std::size_t>(length) + 1);
+  std::vsnprintf(collected.data() + before, static_cast<std::size_t>(length) + 1, format,
+                 arguments);
+  collected.pop_back();
   return length;
 }
 

@@ -1,9 +1,6 @@
 #include "dataplane/xdp/loader.hpp"
 
 #include <bpf/bpf.h>
-#include <linux/membarrier.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -15,17 +12,13 @@
 #include "dataplane/xdp/counters.hpp"
 #include "dataplane/xdp/encode.hpp"
 #include "dataplane/xdp/front.hpp"
+#include "dataplane/xdp/grace.hpp"
 #include "dataplane/xdp/running.hpp"
 #include "planner/plan.hpp"
 
 namespace sluice::dataplane::xdp {
 
 namespace {
-
-/// Waits until no packet can still be reading what was current before: one grace period of RCU.
-void wait_for_readers() {
-  syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
-}
 
 template <class Label>
 Label* find_label(std::span<Label> labels, std::string_view pool) {
@@ -106,13 +99,17 @@ Result<std::unique_ptr<Loader>> Loader::open(std::string_view instance) {
     return fail(folder.error());
   if (auto created = folder->create(); !created)
     return fail(created.error());
+  auto lock = folder->lock();
+  if (!lock)
+    return fail(lock.error());
   auto maps = Maps::open(*folder);
   if (!maps)
     return fail(maps.error());
   auto attachments = Attachments::adopt(*folder, *maps);
   if (!attachments)
     return fail(attachments.error());
-  return std::unique_ptr<Loader>(new Loader(std::move(*maps), std::move(*attachments)));
+  return std::unique_ptr<Loader>(
+      new Loader(std::move(*lock), std::move(*maps), std::move(*attachments)));
 }
 
 Result<std::vector<std::string>>
@@ -184,7 +181,6 @@ Result<void> Loader::run_step(const planner::Plan& plan, const planner::Step& st
   if (const auto* remove = std::get_if<planner::RemoveBackend>(&step)) {
     maps_.backend_pool()[remove->id] = {};
     maps_.backend_labels()[remove->id] = {};
-    clear_backend(maps_, remove->id);
     return {};
   }
   if (const auto* detach = std::get_if<planner::Detach>(&step))
@@ -192,11 +188,16 @@ Result<void> Loader::run_step(const planner::Plan& plan, const planner::Step& st
   const auto& attach = std::get<planner::Attach>(step);
   auto slot = slot_of(attach.image.ifindex);
   if (!slot)
-    return fail(slot.error());
+    return fail(slot.error().code,
+                "cannot attach to " + attach.interface + ": " + slot.error().message);
   return attachments_.attach(maps_, attach.interface, attach.image, *slot);
 }
 
 Result<void> Loader::put_backend(const planner::PutBackend& step) {
+  if (step.backend.id == 0 || step.backend.id >= SL_MAX_BACKENDS)
+    return fail(Code::full, "there is no entry " + std::to_string(step.backend.id) +
+                                " in backend_pool; the last is " +
+                                std::to_string(SL_MAX_BACKENDS - 1));
   std::uint32_t slot = 0;
   if (step.backend.resolved) {
     auto taken = slot_of(step.backend.ifindex);
@@ -207,6 +208,8 @@ Result<void> Loader::put_backend(const planner::PutBackend& step) {
   const auto fresh = encode_backend(step.key, step.backend, slot);
   auto& entry = maps_.backend_pool()[step.backend.id];
   auto& label = maps_.backend_labels()[step.backend.id];
+  if (label.pool[0] == 0 || key_of(label) != step.key)
+    clear_backend(maps_, step.backend.id);
   std::uint64_t was[8], becomes[8];
   std::memcpy(was, &entry, sizeof was);
   std::memcpy(becomes, &fresh, sizeof becomes);
@@ -221,6 +224,9 @@ Result<void> Loader::put_backend(const planner::PutBackend& step) {
 }
 
 Result<void> Loader::fill_table(const planner::FillTable& step) {
+  if (step.table.base + std::uint64_t{step.table.slots.size()} > SL_SLOT_ARENA)
+    return fail(Code::full, "the table of pool " + step.pool + " reaches beyond the " +
+                                std::to_string(SL_SLOT_ARENA) + " slots that there are");
   const auto range = maps_.slots().subspan(step.table.base, step.table.slots.size());
   std::ranges::copy(step.table.slots, range.begin());
   auto* label = find_label(maps_.table_labels(), step.pool);
@@ -255,21 +261,38 @@ Result<void> Loader::swap_front(const planner::Plan& plan) {
   return {};
 }
 
+Result<void> Loader::place(std::uint32_t slot, std::uint32_t ifindex) {
+  std::uint32_t there = 0;
+  if (bpf_map_lookup_elem(maps_.fd("tx_ports"), &slot, &there) == 0 && there == ifindex)
+    return {};
+  if (bpf_map_update_elem(maps_.fd("tx_ports"), &slot, &ifindex, BPF_ANY)) {
+    const int error = errno;
+    return fail(error == EINVAL ? Code::not_found : Code::kernel,
+                "packets cannot be sent out of the interface with index " +
+                    std::to_string(ifindex) + ": " +
+                    (error == EINVAL ? "there is none" : std::strerror(error)));
+  }
+  return {};
+}
+
 Result<std::uint32_t> Loader::slot_of(std::uint32_t ifindex) {
   auto& interfaces = maps_.control().interfaces;
   std::uint32_t free = SL_MAX_INTERFACES;
   for (std::uint32_t slot = 0; slot < SL_MAX_INTERFACES; slot++) {
-    if (interfaces[slot] == ifindex)
+    if (ifindex && interfaces[slot] == ifindex) {
+      // An interface that was away, in another namespace for instance, has lost its place.
+      if (auto placed = place(slot, ifindex); !placed)
+        return fail(placed.error());
       return slot;
+    }
     if (interfaces[slot] == 0 && free == SL_MAX_INTERFACES)
       free = slot;
   }
   if (free == SL_MAX_INTERFACES)
     return fail(Code::full, "there is no room for another interface: " +
                                 std::to_string(SL_MAX_INTERFACES) + " are in use");
-  if (bpf_map_update_elem(maps_.fd("tx_ports"), &free, &ifindex, BPF_ANY))
-    return fail(Code::kernel, "packets cannot be sent out of interface " + std::to_string(ifindex) +
-                                  ": " + std::strerror(errno));
+  if (auto placed = place(free, ifindex); !placed)
+    return fail(placed.error());
   clear_interface(maps_, free);
   interfaces[free] = ifindex;
   return free;
@@ -296,7 +319,7 @@ Result<Counters> Loader::counters() {
     for (std::uint32_t slot = 0; slot < SL_MAX_INTERFACES; slot++)
       if (maps_.control().interfaces[slot] == image.ifindex)
         interfaces.emplace(name, slot);
-  return read_counters(maps_, read_image(maps_), interfaces);
+  return read_counters(maps_, interfaces);
 }
 
 void Loader::tick(std::uint32_t epoch) {

@@ -16,7 +16,8 @@ namespace sluice::dataplane::xdp {
 /// Not thread-safe. Destroying it leaves everything running.
 class Loader final : public Dataplane {
  public:
-  /// Adopts what the instance has pinned, or makes it.
+  /// Adopts what the instance has pinned, or makes it. Code::unavailable while another process has
+  /// the instance open.
   static Result<std::unique_ptr<Loader>> open(std::string_view instance);
 
   /// Takes the program off one interface, or off all and removes every pin of the instance; without
@@ -25,6 +26,8 @@ class Loader final : public Dataplane {
   static Result<std::vector<std::string>>
   remove_instance(std::string_view instance, const std::optional<std::string>& interface = {});
 
+  /// True if the instance had a program on an interface when it was opened.
+  bool adopted() const { return adopted_; }
   Result<planner::Image> running() override;
   Result<void> apply(const planner::Plan& plan) override;
   Result<Counters> counters() override;
@@ -40,12 +43,15 @@ class Loader final : public Dataplane {
   Totals get_stats() const;
 
  private:
-  Loader(Maps maps, Attachments attachments)
-      : maps_(std::move(maps)), attachments_(std::move(attachments)) {}
+  Loader(Fd lock, Maps maps, Attachments attachments)
+      : lock_(std::move(lock)), maps_(std::move(maps)), attachments_(std::move(attachments)),
+        adopted_(!attachments_.empty()) {}
 
   class Transaction;
   /// The place of an interface in tx_ports; one is taken if it has none.
   Result<std::uint32_t> slot_of(std::uint32_t ifindex);
+  /// Makes tx_ports send what goes to a place out of an interface.
+  Result<void> place(std::uint32_t slot, std::uint32_t ifindex);
   void free_unused_slots();
   Result<void> run(const planner::Plan& plan);
   Result<void> run_step(const planner::Plan& plan, const planner::Step& step);
@@ -55,8 +61,10 @@ class Loader final : public Dataplane {
   using EditBackends = std::function<Result<void>(std::vector<model::Backend>&)>;
   Result<void> change_default_pool(const EditBackends& edit, const model::Topology& topology);
 
+  Fd lock_;
   Maps maps_;
   Attachments attachments_;
+  bool adopted_;
 };
 
 }  // namespace sluice::dataplane::xdp

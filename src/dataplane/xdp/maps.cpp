@@ -22,18 +22,52 @@ Result<bpf_map_info> map_info(int fd) {
   return info;
 }
 
+/// The layouts that this file's callers read memory with. The object was compiled from the same
+/// abi.h, but by another compiler.
+struct Layout {
+  std::string_view map;
+  std::size_t value_size;
+};
+constexpr Layout layouts[] = {
+    {".bss.front", 2 * sizeof(sl_front)},
+    {".bss.slots", SL_SLOT_ARENA * sizeof(std::uint32_t)},
+    {".bss.control", sizeof(sl_control)},
+    {"backend_pool", sizeof(sl_backend)},
+    {"xdp_stats_map", sizeof(sl_counter)},
+    {"service_stats_map", sizeof(sl_traffic)},
+    {"backend_stats_map", sizeof(sl_traffic)},
+    {"nat_flows", sizeof(sl_flow)},
+    {"backend_labels", sizeof(sl_backend_label)},
+    {"service_labels", sizeof(sl_service_label)},
+    {"table_labels", sizeof(sl_table_label)},
+};
+
+Result<void> check_layouts(const bpf_object* object) {
+  for (const auto& layout : layouts) {
+    const bpf_map* map = nullptr;
+    bpf_object__for_each_map(map, object) {
+      if (shared_name(map) == layout.map)
+        break;
+    }
+    if (!map || bpf_map__value_size(map) != layout.value_size)
+      return fail(Code::internal,
+                  "the BPF object's map " + std::string(layout.map) +
+                      (map ? " has another value size than the daemon's struct" : " is missing") +
+                      "; build both from the same bpf/abi.h");
+  }
+  return {};
+}
+
 /// A pinned map must have the shape that this program's code expects; otherwise it would read other
 /// fields than those that were written.
-Result<void> check_shape(const bpf_map* map, const std::string& name, const std::string& path) {
-  Fd pinned(bpf_obj_get(path.c_str()));
-  if (!pinned && errno == ENOENT)
-    return {};
-  if (!pinned)
-    return fail(Code::permission,
-                "the pinned map " + path + " cannot be opened: " + std::strerror(errno));
-  auto info = map_info(pinned.get());
+Result<void> check_shape(const bpf_map* map, const std::string& name, int pinned) {
+  auto info = map_info(pinned);
   if (!info)
     return fail(info.error());
+  // The kernel gives a devmap this flag by itself.
+  const auto flags = info->type == BPF_MAP_TYPE_DEVMAP
+                         ? info->map_flags & ~static_cast<std::uint32_t>(BPF_F_RDONLY_PROG)
+                         : info->map_flags;
   struct Property {
     const char* what;
     std::uint32_t found, needed;
@@ -43,12 +77,10 @@ Result<void> check_shape(const bpf_map* map, const std::string& name, const std:
       {"key size", info->key_size, bpf_map__key_size(map)},
       {"value size", info->value_size, bpf_map__value_size(map)},
       {"number of entries", info->max_entries, bpf_map__max_entries(map)},
-      {"flags", info->map_flags & ~static_cast<std::uint32_t>(BPF_F_RDONLY_PROG),
-       bpf_map__map_flags(map)},
+      {"flags", flags, bpf_map__map_flags(map)},
   };
   for (const auto& property : properties)
-    if (property.found != property.needed &&
-        !(std::string_view(property.what) == "flags" && info->type == BPF_MAP_TYPE_DEVMAP))
+    if (property.found != property.needed)
       return fail(
           Code::unsupported,
           "the pinned map " + name + " has " + property.what + " " +
@@ -56,6 +88,26 @@ Result<void> check_shape(const bpf_map* map, const std::string& name, const std:
               std::to_string(property.needed) +
               "; it was made by another build. To start afresh, take the data plane off with "
               "'sluicectl detach --all' and start again");
+  return {};
+}
+
+/// Has the map made and pinned by the load, or taken from where it is pinned already.
+Result<void> choose(bpf_map* map, const std::string& name, const std::string& path) {
+  const Fd pinned(bpf_obj_get(path.c_str()));
+  if (!pinned && errno != ENOENT)
+    return fail(Code::permission,
+                "the pinned map " + path + " cannot be opened: " + std::strerror(errno));
+  if (!pinned) {
+    bpf_map__set_pin_path(map, path.c_str());
+    return {};
+  }
+  if (auto fits = check_shape(map, name, pinned.get()); !fits)
+    return fits;
+  // Not by the pin path: libbpf 1.1 would compare a devmap's flags with those that the kernel
+  // added.
+  if (bpf_map__reuse_fd(map, pinned.get()) != 0)
+    return fail(Code::kernel,
+                "the pinned map " + name + " cannot be used: " + std::strerror(errno));
   return {};
 }
 
@@ -93,16 +145,16 @@ Result<Maps> Maps::open(const PinFolder& folder) {
   auto object = open_object();
   if (!object)
     return fail(object.error());
+  if (auto same = check_layouts(object->get()); !same)
+    return fail(same.error());
   LibbpfLog log;
   bpf_map* map = nullptr;
   bpf_object__for_each_map(map, object->get()) {
     const auto name = shared_name(map);
     if (name.empty())
       continue;
-    const auto path = folder.map(name).string();
-    if (auto fits = check_shape(map, name, path); !fits)
-      return fail(fits.error());
-    bpf_map__set_pin_path(map, path.c_str());
+    if (auto chosen = choose(map, name, folder.map(name).string()); !chosen)
+      return fail(chosen.error());
   }
   if (const int error = bpf_object__load(object->get()))
     return fail(error == -EPERM ? Code::permission : Code::kernel,

@@ -11,7 +11,7 @@ namespace sluice::dataplane::xdp {
 namespace {
 
 constexpr std::size_t buckets = std::size_t{1} << SL_DISPLACEMENT_BITS;
-constexpr int multipliers_tried = 256;
+constexpr int multipliers_tried = 64;
 
 class Search {
  public:

@@ -18,7 +18,7 @@ struct PerfectHash {
 
 /// @param keys all different
 /// @param bits 1 << bits places
-/// @return nothing if the keys are too many, or no displacement was found for any of some hundred
+/// @return nothing if the keys are too many, or no displacement was found for any of some dozen
 /// multipliers
 std::optional<PerfectHash> find_perfect_hash(std::span<const std::uint64_t> keys, int bits);
 

@@ -57,7 +57,10 @@ Result<Fd> load_program(const Maps& maps, std::uint32_t slot) {
     return fail(Code::kernel, std::string("the kernel refuses the program: ") +
                                   std::strerror(-error) + "\n" + log.tail());
   const auto* program = bpf_object__find_program_by_name(object->get(), "xdp_lb");
-  return Fd(fcntl(bpf_program__fd(program), F_DUPFD_CLOEXEC, 3));
+  Fd fd(program ? fcntl(bpf_program__fd(program), F_DUPFD_CLOEXEC, 3) : -1);
+  if (!fd)
+    return fail(Code::internal, "the BPF object has no program xdp_lb");
+  return fd;
 }
 
 Result<ProgramInfo> program_info(int fd) {

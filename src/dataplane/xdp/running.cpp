@@ -1,6 +1,7 @@
 #include "dataplane/xdp/running.hpp"
 
 #include "dataplane/xdp/encode.hpp"
+#include "dataplane/xdp/front.hpp"
 
 namespace sluice::dataplane::xdp {
 
@@ -9,6 +10,8 @@ namespace {
 planner::TableImage read_table(const Maps& maps, std::uint32_t base, std::uint32_t slots,
                                std::uint16_t hash_functions) {
   planner::TableImage table{.base = base, .hash_functions = hash_functions, .slots = {}};
+  if (std::uint64_t{base} + slots > SL_SLOT_ARENA)
+    return table;
   table.slots.reserve(slots);
   for (const auto slot : maps.slots().subspan(base, slots))
     table.slots.push_back(static_cast<std::uint16_t>(slot & SL_SLOT_BACKEND));
@@ -29,33 +32,56 @@ void prefer_range_of_service(const Maps& maps, const sl_service& service, const 
     image.tables.insert_or_assign(pool, read_table(maps, base, slots, 0));
 }
 
+/// Calls `visit(service, label)` for every service of the active front. A label that is not the
+/// service's own, because a daemon was killed while it wrote them, does not count: to the planner
+/// the service is then missing, and it makes the front anew.
+template <class Visit>
+void for_each_service(const Maps& maps, Visit visit) {
+  for (const auto& service : maps.front(maps.control().active & 1).service) {
+    if (service.key == 0 || service.id >= SL_MAX_SERVICES)
+      continue;
+    const auto& label = maps.service_labels()[service.id];
+    if (service_seed(key_of(label)) == service.seed)
+      visit(service, label);
+  }
+}
+
 }  // namespace
 
-planner::Image read_image(const Maps& maps) {
-  planner::Image image;
+std::map<planner::BackendKey, planner::BackendImage> read_backends(const Maps& maps) {
+  std::map<planner::BackendKey, planner::BackendImage> backends;
   for (std::uint32_t id = 1; id < SL_MAX_BACKENDS; id++) {
     const auto& label = maps.backend_labels()[id];
     if (label.pool[0])
-      image.backends.emplace(key_of(label), decode_backend(static_cast<std::uint16_t>(id),
-                                                           maps.backend_pool()[id], label));
+      backends.emplace(key_of(label), decode_backend(static_cast<std::uint16_t>(id),
+                                                     maps.backend_pool()[id], label));
   }
+  return backends;
+}
+
+std::map<planner::ServiceKey, planner::ServiceImage> read_services(const Maps& maps) {
+  std::map<planner::ServiceKey, planner::ServiceImage> services;
+  for_each_service(maps, [&](const sl_service& service, const sl_service_label& label) {
+    services.emplace(key_of(label),
+                     planner::ServiceImage{.id = static_cast<std::uint16_t>(service.id),
+                                           .name = std::string(name_in(label.name)),
+                                           .pool = std::string(name_in(label.pool))});
+  });
+  return services;
+}
+
+planner::Image read_image(const Maps& maps) {
+  planner::Image image;
+  image.backends = read_backends(maps);
+  image.services = read_services(maps);
   for (const auto& label : maps.table_labels())
     if (label.pool[0])
       image.tables.emplace(name_in(label.pool),
                            read_table(maps, label.base, label.slots,
                                       static_cast<std::uint16_t>(label.hash_functions)));
-  const auto& front = maps.front(maps.control().active & 1);
-  for (const auto& service : front.service) {
-    if (service.key == 0 || service.id >= SL_MAX_SERVICES)
-      continue;
-    const auto& label = maps.service_labels()[service.id];
-    const std::string pool(name_in(label.pool));
-    image.services.emplace(key_of(label),
-                           planner::ServiceImage{.id = static_cast<std::uint16_t>(service.id),
-                                                 .name = std::string(name_in(label.name)),
-                                                 .pool = pool});
-    prefer_range_of_service(maps, service, pool, image);
-  }
+  for_each_service(maps, [&](const sl_service& service, const sl_service_label& label) {
+    prefer_range_of_service(maps, service, std::string(name_in(label.pool)), image);
+  });
   return image;
 }
 

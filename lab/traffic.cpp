@@ -1,0 +1,78 @@
+// sluice-lab-traffic: a real client for the lab. Prints one JSON object; exits with 0 if every
+// answer came.
+#include <CLI/CLI.hpp>
+#include <boost/json.hpp>
+#include <chrono>
+#include <iostream>
+
+#include "traffic/traffic.hpp"
+
+namespace {
+
+using namespace sluice;
+
+int finish(const Result<boost::json::object>& result, const char* well) {
+  if (!result) {
+    std::cerr << "sluice-lab-traffic: " << result.error().message << "\n";
+    return 2;
+  }
+  std::cout << boost::json::serialize(*result) << "\n";
+  const auto& value = result->at(well);
+  return value.is_bool() ? !value.as_bool() : value.to_number<std::int64_t>() != 0;
+}
+
+Result<Endpoint> target(const std::string& text) {
+  auto endpoint = parse_endpoint(text);
+  if (endpoint && endpoint->port == 0)
+    return fail(Code::invalid, "--to needs a port: ADDRESS:PORT or [ADDRESS]:PORT");
+  return endpoint;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{"A client for the lab: connections, queries or a download, reported as JSON"};
+  app.require_subcommand(1);
+  lab::ExchangeOptions exchange;
+  lab::DownloadOptions download;
+  std::string to;
+  std::int64_t timeout_ms = exchange.timeout.count(), limit_s = 0;
+
+  auto* tcp = app.add_subcommand("tcp", "HTTP/1.0 requests, each on a connection of its own");
+  auto* udp =
+      app.add_subcommand("udp", "DNS queries, each from a socket of its own, never repeated");
+  for (auto* command : {tcp, udp}) {
+    command->add_option("--to", to, "ADDRESS:PORT or [ADDRESS]:PORT")->required();
+    command->add_option("--count", exchange.count, "exchanges")->check(CLI::Range(1, 60000));
+    command->add_option("--first-port", exchange.first_port, "source port of the first")
+        ->check(CLI::Range(1024, 65535));
+    command->add_option("--concurrency", exchange.concurrency, "at a time")
+        ->check(CLI::Range(1, 500));
+    command->add_option("--rate", exchange.rate, "started per second; 0: as fast as they end");
+    command->add_option("--timeout-ms", timeout_ms, "of one exchange")
+        ->check(CLI::Range(1, 600000));
+    command->add_option("--limit-s", limit_s, "of the whole run")->check(CLI::Range(1, 3600));
+  }
+  tcp->add_option("--path", exchange.path, "what is asked for");
+  udp->add_option("--name", exchange.name, "whose TXT record is asked for");
+
+  auto* get = app.add_subcommand("download", "one long download, every byte checked");
+  get->add_option("--to", to, "ADDRESS:PORT or [ADDRESS]:PORT")->required();
+  get->add_option("--port", download.port, "source port; 0: any");
+  get->add_option("--path", download.path, "what is asked for");
+  get->add_option("--limit-s", limit_s, "give up after this")->check(CLI::Range(1, 3600));
+  CLI11_PARSE(app, argc, argv);
+
+  const auto endpoint = target(to);
+  if (!endpoint) {
+    std::cerr << "sluice-lab-traffic: --to " << to << ": " << endpoint.error().message << "\n";
+    return 2;
+  }
+  exchange.to = download.to = *endpoint;
+  exchange.udp = udp->parsed();
+  exchange.timeout = std::chrono::milliseconds(timeout_ms);
+  if (limit_s > 0)
+    exchange.limit = download.limit = std::chrono::seconds(limit_s);
+  return get->parsed() ? finish(lab::run_download(download), "complete")
+                       : finish(lab::run_exchanges(exchange), "failed");
+}

@@ -1,0 +1,53 @@
+// What the lab's client can do: many short exchanges from fixed source ports, or one long download.
+#pragma once
+
+#include <boost/json/object.hpp>
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+#include "base/address.hpp"
+#include "base/fd.hpp"
+#include "base/result.hpp"
+
+namespace sluice::lab {
+
+/// Many exchanges, each on a connection (TCP) or socket (UDP) of its own.
+struct ExchangeOptions {
+  Endpoint to;
+  bool udp = false;                         ///< DNS queries instead of HTTP requests
+  std::uint32_t count = 100;                ///< exchanges
+  std::uint16_t first_port = 10000;         ///< source port of the first; the others count up
+  std::uint32_t concurrency = 32;           ///< at most this many at a time
+  std::uint32_t rate = 0;                   ///< started per second; 0: as fast as they end
+  std::chrono::milliseconds timeout{5000};  ///< of one exchange; nothing is tried again
+  std::chrono::seconds limit{300};          ///< of the whole run
+  std::string path = "/";                   ///< TCP: what is asked for
+  std::string name = "whoami.lab";          ///< UDP: whose TXT record is asked for
+};
+/// Runs them all: {sent, answered, failed, errors: {what: times}, byServer: {name: answers},
+/// bySource: {address that a backend saw: answers}, samePort: answers to the port we bound,
+/// seconds}.
+Result<boost::json::object> run_exchanges(const ExchangeOptions& options);
+
+/// One long HTTP download of the lab's self-numbering file.
+struct DownloadOptions {
+  Endpoint to;
+  std::uint16_t port = 0;             ///< source port; 0: any
+  std::string path = "/big?rate=1m";  ///< the rate is the server's
+  std::chrono::seconds limit{120};    ///< give up after this
+};
+/// Runs it: {server, bytes, expected, complete, intact, firstBadByte?, longestGapMs, seconds,
+/// bytesPerSecond, error?}.
+Result<boost::json::object> run_download(const DownloadOptions& options);
+
+/// A non-blocking socket bound to `port` of any address, on its way to `to`.
+Result<Fd> connect_from(std::uint16_t port, const Endpoint& to, bool udp);
+/// The request that a connection carries.
+std::string http_request(const Endpoint& to, const std::string& path);
+/// A DNS query for the TXT record of `name` (labels of 1 to 63 bytes), with this id.
+std::string dns_query(std::uint16_t id, const std::string& name);
+/// The text of the first TXT record of an answer to it; empty if there is none.
+std::string dns_answer_text(std::uint16_t id, const std::string& packet);
+
+}  // namespace sluice::lab

@@ -1,0 +1,145 @@
+// The front: which packets are ours, as the packet path looks it up.
+#include "dataplane/xdp/front.hpp"
+
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <memory>
+
+namespace sluice::dataplane::xdp {
+
+namespace {
+
+IpAddress ip(std::string_view text) {
+  return IpAddress::parse(text).value();
+}
+
+class Front : public testing::Test {
+ protected:
+  void add_service(std::string_view address, std::uint16_t port, const std::string& pool,
+                   model::Protocol protocol = model::Protocol::tcp) {
+    const auto id = static_cast<std::uint16_t>(image_.services.size() + 1);
+    image_.services[{ip(address), port, protocol}] = {id, "s" + std::to_string(id), pool};
+  }
+  planner::BackendImage& add_backend(const std::string& pool, std::string_view address,
+                                     model::Forwarding forwarding) {
+    auto& backend = image_.backends[{pool, ip(address), 0}];
+    backend.forwarding = forwarding;
+    return backend;
+  }
+  void build() {
+    const auto built = build_front(image_, *front_);
+    ASSERT_TRUE(built) << built.error().message;
+  }
+
+  /// As stages/service.h does it.
+  std::uint32_t address_id(std::string_view text) const {
+    const auto address = ip(text);
+    if (address.is_v4()) {
+      const auto word = address.words()[0];
+      const auto& place = front_->address4[sl_place(word, front_->multiplier4,
+                                                    front_->displacement4, SL_ADDRESS_BITS)];
+      return place.address == word ? place.id : 0;
+    }
+    std::uint64_t high, low;
+    std::memcpy(&high, address.bytes().data(), 8);
+    std::memcpy(&low, address.bytes().data() + 8, 8);
+    const auto& place = front_->address6[sl_place(sl_fold6(high, low), front_->multiplier6,
+                                                  front_->displacement6, SL_ADDRESS_BITS)];
+    return place.high == high && place.low == low ? place.id : 0;
+  }
+  const sl_service* find(std::string_view address, std::uint16_t port, int protocol = 6) const {
+    const std::uint64_t key = SL_SERVICE_KEY(address_id(address), protocol, htons(port));
+    const auto& place = front_->service[sl_place(key, front_->service_multiplier,
+                                                 front_->service_displacement, SL_SERVICE_BITS)];
+    return place.key == key ? &place : nullptr;
+  }
+
+  planner::Image image_;
+  std::unique_ptr<sl_front> front_ = std::make_unique<sl_front>();
+};
+
+}  // namespace
+
+TEST_F(Front, EmptyImageFindsNothing) {
+  build();
+  EXPECT_EQ(address_id("10.0.0.1"), 0u);
+  EXPECT_EQ(address_id("fd00::1"), 0u);
+}
+
+TEST_F(Front, ServiceIsFoundByItsAddressPortAndProtocolOnly) {
+  add_service("10.0.0.100", 80, "a");
+  add_service("10.0.0.100", 53, "a", model::Protocol::udp);
+  add_service("fd00:100::100", 80, "a");
+  build();
+  ASSERT_TRUE(find("10.0.0.100", 80));
+  EXPECT_EQ(find("10.0.0.100", 80)->id, 1u);
+  EXPECT_EQ(find("10.0.0.100", 53, 17)->id, 2u);
+  EXPECT_EQ(find("fd00:100::100", 80)->id, 3u);
+  EXPECT_FALSE(find("10.0.0.100", 81)) << "another port";
+  EXPECT_FALSE(find("10.0.0.100", 80, 17)) << "another protocol";
+  EXPECT_EQ(address_id("10.0.0.101"), 0u) << "another address";
+  EXPECT_EQ(address_id("10.0.0.100") & (SL_ADDRESS_NAT_SOURCE | SL_ADDRESS_PRESERVING_BACKEND), 0u);
+}
+
+TEST_F(Front, ServiceHasTheRangeOfItsPool) {
+  add_service("10.0.0.100", 80, "a");
+  add_service("10.0.0.100", 81, "none");
+  image_.tables["a"] = {.base = 131074, .hash_functions = 1, .slots = {1, 1, 2}};
+  image_.tables["none"] = {};
+  build();
+  EXPECT_EQ(find("10.0.0.100", 80)->range, (std::uint64_t{3} << 32) | 131074);
+  EXPECT_EQ(find("10.0.0.100", 81)->range, 0u) << "a pool without slots has no range";
+}
+
+TEST_F(Front, NatServicesAreMarked) {
+  add_service("10.0.0.100", 80, "nat");
+  add_service("10.0.0.100", 81, "l2");
+  add_backend("nat", "10.0.1.11", model::Forwarding::nat);
+  add_backend("l2", "10.0.1.11", model::Forwarding::dsr_l2);
+  build();
+  EXPECT_EQ(find("10.0.0.100", 80)->flags, SL_SERVICE_NAT);
+  EXPECT_EQ(find("10.0.0.100", 81)->flags, 0u);
+}
+
+TEST_F(Front, RepliesAreFoundByNatSource) {
+  add_service("10.0.0.100", 80, "nat");
+  add_backend("nat", "10.0.1.11", model::Forwarding::nat).source = ip("10.0.1.2");
+  add_backend("nat", "fd00:1::11", model::Forwarding::nat).source = ip("fd00:1::2");
+  add_backend("ipip", "10.0.1.12", model::Forwarding::dsr_ipip).source = ip("10.0.1.3");
+  build();
+  EXPECT_NE(address_id("10.0.1.2") & SL_ADDRESS_NAT_SOURCE, 0u);
+  EXPECT_NE(address_id("fd00:1::2") & SL_ADDRESS_NAT_SOURCE, 0u);
+  EXPECT_EQ(address_id("10.0.1.3"), 0u) << "nobody answers an outer source";
+  EXPECT_EQ(front_->flags & SL_FRONT_REPLY_BY_SOURCE, 0u);
+}
+
+TEST_F(Front, RepliesOfPreservingBackendsAreFoundByTheirAddress) {
+  add_backend("kept", "10.0.1.11", model::Forwarding::nat).preserve_client_address = true;
+  build();
+  EXPECT_NE(address_id("10.0.1.11") & SL_ADDRESS_PRESERVING_BACKEND, 0u);
+  EXPECT_NE(front_->flags & SL_FRONT_REPLY_BY_SOURCE, 0u);
+}
+
+TEST_F(Front, MoreAddressesThanPlacesAreRefused) {
+  for (int i = 0; i < 1025; i++)
+    add_backend("kept", "10.1." + std::to_string(i / 256) + "." + std::to_string(i % 256),
+                model::Forwarding::nat)
+        .preserve_client_address = true;
+  const auto built = build_front(image_, *front_);
+  ASSERT_FALSE(built);
+  EXPECT_EQ(built.error().code, Code::full);
+}
+
+TEST(ServiceSeed, FollowsFromTheKeyAloneAndDiffersBetweenServices) {
+  const planner::ServiceKey web{ip("10.0.0.100"), 80, model::Protocol::tcp};
+  EXPECT_EQ(service_seed(web), service_seed({ip("10.0.0.100"), 80, model::Protocol::tcp}));
+  EXPECT_NE(service_seed(web), service_seed({ip("10.0.0.100"), 81, model::Protocol::tcp}));
+  EXPECT_NE(service_seed(web), service_seed({ip("10.0.0.100"), 80, model::Protocol::udp}));
+  EXPECT_NE(service_seed(web), service_seed({ip("10.0.0.101"), 80, model::Protocol::tcp}));
+  // Frozen: two nodes of different versions must choose the same slots.
+  EXPECT_EQ(service_seed(web), 6305534648226627892ULL);
+}
+
+}  // namespace sluice::dataplane::xdp

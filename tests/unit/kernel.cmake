@@ -1,0 +1,1 @@
+sluice_unit_test(kernel SOURCES kernel_neighbour_policy_test.cpp kernel_capabilities_test.cpp USES kernel)
