@@ -169,6 +169,13 @@ Result<Change> Controller::attempt(const model::Config& wanted, const ChangeOpti
   return change;
 }
 
+Result<model::Topology> Controller::topology() {
+  auto topology = next_hops_.topology();
+  if (!topology)
+    return fail(topology.error());
+  return with_configured_interfaces(std::move(*topology), config_);
+}
+
 Result<planner::Plan> Controller::pending() {
   auto topology = next_hops_.topology();
   if (!topology)

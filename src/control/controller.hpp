@@ -79,6 +79,9 @@ class Controller {
   Result<dataplane::Counters> counters() { return dataplane_.counters(); }
   Result<State> state();
 
+  /// The machine as a new configuration is checked against it.
+  Result<model::Topology> topology();
+
   /// Follows the kernel: new routes, neighbours and links are looked at and planned for. Call about
   /// once a second and whenever the kernel room has events.
   void tick();

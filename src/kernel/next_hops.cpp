@@ -129,7 +129,8 @@ class KernelNextHops final : public NextHops {
       break;
     case RTM_NEWROUTE:
     case RTM_DELROUTE:
-      if (auto destination = read_route_destination(event))
+      if (auto destination = read_route_destination(event);
+          destination && route_changes_.size() <= most_route_changes)
         route_changes_.push_back(*destination);
       break;
     case RTM_NEWNEIGH:
@@ -312,7 +313,7 @@ class KernelNextHops final : public NextHops {
       hop.destination = *mac;
       hop.resolved = true;
     } else {
-      hop.problem = neighbour_problem(hop, neighbour->second);
+      hop.problem = neighbour_problem(hop, link, neighbour->second);
     }
     return hop;
   }
@@ -328,13 +329,20 @@ class KernelNextHops final : public NextHops {
     return link->second.enabled ? "" : "; " + way.interface + ", which led there, is down";
   }
 
-  static std::string neighbour_problem(const model::NextHop& hop, const Neighbour& neighbour) {
+  static std::string neighbour_problem(const model::NextHop& hop, const model::Link& link,
+                                       const Neighbour& neighbour) {
+    const auto via = hop.via.to_string();
     if (!neighbour.refusal.empty())
-      return neighbour.refusal + " on " + hop.interface;
+      return neighbour.refusal + " on " + link.name;
+    if (!hop.via.is_v4() && std::ranges::none_of(link.addresses, [](const IpAddress& address) {
+          return !address.is_v4() && address.is_link_local();
+        }))
+      return link.name +
+             " has no IPv6 link-local address, and without one the kernel does not ask for " + via;
     const std::string question = hop.via.is_v4() ? "ARP" : "neighbour solicitation";
     if (neighbour.policy.phase() == NeighbourPolicy::Phase::silent)
-      return hop.via.to_string() + " does not answer " + question + " on " + hop.interface;
-    return hop.via.to_string() + " has not answered " + question + " on " + hop.interface + " yet";
+      return via + " does not answer " + question + " on " + link.name;
+    return via + " has not answered " + question + " on " + link.name + " yet";
   }
 
   RtNetlink requests_;

@@ -1,0 +1,220 @@
+#include "api/convert.hpp"
+
+#include <algorithm>
+
+namespace sluice::api {
+
+namespace {
+
+std::int64_t ms(std::chrono::system_clock::time_point time) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count();
+}
+
+/// Fills the counters of any view that has them.
+template <class View>
+void set_traffic(View& view, const dataplane::Traffic& traffic) {
+  view.packets = traffic.packets;
+  view.bytes = traffic.bytes;
+  view.replyPackets = traffic.reply_packets;
+  view.replyBytes = traffic.reply_bytes;
+  view.opened = traffic.opened;
+  view.closed = traffic.closed;
+  view.dropped = traffic.dropped;
+  view.unresolved = traffic.unresolved;
+}
+
+template <class Map, class Key>
+dataplane::Traffic traffic_of(const Map& map, const Key& key) {
+  const auto found = map.find(key);
+  return found == map.end() ? dataplane::Traffic{} : found->second;
+}
+
+planner::ServiceKey key_of(const model::Service& service) {
+  return {service.address, service.port, service.protocol};
+}
+
+planner::BackendKey key_of(const std::string& pool, const model::Backend& backend) {
+  return {pool, backend.ip, backend.port.value_or(0)};
+}
+
+InterfaceStats interface_stats(const std::string& name,
+                               const std::vector<dataplane::VerdictCount>& verdicts) {
+  InterfaceStats stats{.interface = name, .verdicts = {}};
+  for (const auto& verdict : verdicts) {
+    stats.packets += verdict.count.packets;
+    stats.bytes += verdict.count.bytes;
+    stats.verdicts.push_back(
+        {verdict.verdict, verdict.reason, verdict.count.packets, verdict.count.bytes});
+  }
+  return stats;
+}
+
+}  // namespace
+
+std::int64_t now_ms() {
+  return ms(std::chrono::system_clock::now());
+}
+
+std::string flat_id(const planner::BackendKey& key) {
+  const auto id = endpoint_to_string(key.address, key.port);
+  return key.pool == model::default_pool ? id : key.pool + "/" + id;
+}
+
+ChangeReply view_of(const control::Change& change) {
+  ChangeReply reply{.generation = change.generation, .applied = change.applied, .plan = {}};
+  reply.plan.empty = change.plan.empty();
+  for (const auto& step : change.plan.steps)
+    reply.plan.steps.push_back(planner::describe(step));
+  for (const auto& effect : change.plan.effects)
+    reply.plan.effects.push_back({effect.pool, effect.slots, effect.moved, effect.unavoidable});
+  for (const auto& warning : change.plan.warnings)
+    reply.plan.warnings.push_back({warning.pointer, warning.message, warning.suggestion});
+  return reply;
+}
+
+StatsView stats_view(const model::Config& config, const dataplane::Counters& counters) {
+  StatsView view{
+      .timestamp = now_ms(), .totals = {}, .interfaces = {}, .services = {}, .backends = {}};
+  for (const auto& [name, verdicts] : counters.interfaces) {
+    view.interfaces.push_back(interface_stats(name, verdicts));
+    view.totals.packets += view.interfaces.back().packets;
+    view.totals.bytes += view.interfaces.back().bytes;
+    for (const auto& verdict : verdicts)
+      if (verdict.verdict == "drop" || verdict.verdict == "aborted")
+        view.totals.drops += verdict.count.packets;
+  }
+  for (const auto& service : config.services) {
+    ServiceStats stats{.name = service.name,
+                       .address = service.address,
+                       .port = service.port,
+                       .protocol = service.protocol,
+                       .pool = service.pool};
+    set_traffic(stats, traffic_of(counters.services, key_of(service)));
+    view.services.push_back(std::move(stats));
+  }
+  for (const auto& pool : model::effective_pools(config))
+    for (const auto& backend : pool.backends) {
+      const auto key = key_of(pool.name, backend);
+      BackendStats stats{
+          .id = flat_id(key), .pool = pool.name, .ip = backend.ip, .port = backend.port};
+      set_traffic(stats, traffic_of(counters.backends, key));
+      view.backends.push_back(std::move(stats));
+    }
+  return view;
+}
+
+StatusView status_view(const model::Config& config, const control::State& state) {
+  StatusView view{.version = SLUICE_VERSION,
+                  .generation = state.generation,
+                  .startedMs = ms(state.started),
+                  .uptimeMs = now_ms() - ms(state.started),
+                  .adopted = state.adopted,
+                  .drift = state.drift,
+                  .interfaces = {}};
+  for (const auto& interface : state.interfaces) {
+    InterfaceStatus status{.name = interface.name,
+                           .mode = interface.mode,
+                           .attached = interface.attached,
+                           .programId = interface.program_id,
+                           .problem = {}};
+    if (!interface.problem.empty())
+      status.problem = interface.problem;
+    view.interfaces.push_back(std::move(status));
+  }
+  view.services = static_cast<std::uint32_t>(config.services.size());
+  for (const auto& pool : model::effective_pools(config)) {
+    view.pools++;
+    view.backends += static_cast<std::uint32_t>(pool.backends.size());
+    view.backendsActive += static_cast<std::uint32_t>(
+        std::ranges::count_if(pool.backends, [&](const model::Backend& backend) {
+          const auto found = state.image.backends.find(key_of(pool.name, backend));
+          return backend.enabled && found != state.image.backends.end() && found->second.resolved;
+        }));
+  }
+  return view;
+}
+
+std::vector<InterfaceView> interface_views(const control::State& state) {
+  std::vector<InterfaceView> views;
+  for (const auto& [name, link] : state.topology.links) {
+    InterfaceView view{.name = name,
+                       .index = link.index,
+                       .mac = link.mac.to_string(),
+                       .mtu = link.mtu,
+                       .state = link.up ? LinkState::up : LinkState::down,
+                       .addresses = {},
+                       .attached = {}};
+    for (const auto& address : link.addresses)
+      view.addresses.push_back(address.to_string());
+    if (const auto running = state.image.interfaces.find(name);
+        running != state.image.interfaces.end()) {
+      const auto known = std::ranges::find(state.interfaces, name, &control::InterfaceState::name);
+      view.attached = AttachedView{running->second.mode,
+                                   known == state.interfaces.end() ? 0 : known->program_id};
+    }
+    views.push_back(std::move(view));
+  }
+  return views;
+}
+
+std::vector<BackendView> backend_views(const model::EffectivePool& pool,
+                                       const control::State& state,
+                                       const dataplane::Counters& counters) {
+  std::map<std::uint16_t, std::uint32_t> slots;
+  if (const auto table = state.image.tables.find(pool.name); table != state.image.tables.end())
+    for (const auto id : table->second.slots)
+      slots[id]++;
+  std::vector<BackendView> views;
+  for (const auto& backend : pool.backends) {
+    const auto key = key_of(pool.name, backend);
+    BackendView view{.id = endpoint_to_string(key.address, key.port),
+                     .pool = pool.name,
+                     .ip = backend.ip,
+                     .port = backend.port,
+                     .weight = backend.weight,
+                     .enabled = backend.enabled,
+                     .label = backend.label,
+                     .tags = backend.tags,
+                     .datacenter = backend.datacenter,
+                     .rack = backend.rack,
+                     .problem = {},
+                     .stats = {}};
+    const auto running = state.image.backends.find(key);
+    const bool resolved = running != state.image.backends.end() && running->second.resolved;
+    view.state = !backend.enabled ? BackendState::disabled
+                 : resolved       ? BackendState::active
+                                  : BackendState::unroutable;
+    if (running != state.image.backends.end())
+      view.slots = slots[running->second.id];
+    const auto hop = state.topology.next_hops.find(backend.ip);
+    if (!resolved && hop != state.topology.next_hops.end() && !hop->second.problem.empty())
+      view.problem = hop->second.problem;
+    set_traffic(view.stats, traffic_of(counters.backends, key));
+    views.push_back(std::move(view));
+  }
+  return views;
+}
+
+PoolView pool_view(const model::EffectivePool& pool, const control::State& state,
+                   const dataplane::Counters& counters) {
+  return {.name = pool.name,
+          .forwarding = pool.forwarding,
+          .preserveClientAddress = pool.preserve_client_address,
+          .tableSize = pool.table_size,
+          .hashFunctions = pool.hash_functions,
+          .backends = backend_views(pool, state, counters)};
+}
+
+ServiceView service_view(const model::Service& service, const dataplane::Counters& counters) {
+  ServiceView view{.name = service.name,
+                   .address = service.address,
+                   .port = service.port,
+                   .protocol = service.protocol,
+                   .pool = service.pool,
+                   .enabled = service.enabled,
+                   .stats = {}};
+  set_traffic(view.stats, traffic_of(counters.services, key_of(service)));
+  return view;
+}
+
+}  // namespace sluice::api

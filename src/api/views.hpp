@@ -1,0 +1,221 @@
+// What the API answers with, as described structs. Field names are the wire's.
+#pragma once
+
+#include <boost/describe.hpp>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "model/config.hpp"
+
+namespace sluice::api {
+
+struct FaultView {
+  std::string pointer, message, suggestion;
+};
+BOOST_DESCRIBE_STRUCT(FaultView, (), (pointer, message, suggestion))
+
+/// RFC 9457.
+struct Problem {
+  std::string type, title;
+  std::uint32_t status = 0;
+  std::string detail, requestId;
+  std::vector<FaultView> errors;
+};
+BOOST_DESCRIBE_STRUCT(Problem, (), (type, title, status, detail, requestId, errors))
+
+struct EffectView {
+  std::string pool;
+  std::uint32_t slots = 0, moved = 0, unavoidable = 0;
+};
+BOOST_DESCRIBE_STRUCT(EffectView, (), (pool, slots, moved, unavoidable))
+
+struct PlanView {
+  bool empty = true;
+  std::vector<std::string> steps;
+  std::vector<EffectView> effects;
+  std::vector<FaultView> warnings;
+};
+BOOST_DESCRIBE_STRUCT(PlanView, (), (empty, steps, effects, warnings))
+
+struct ChangeReply {
+  std::uint64_t generation = 0;
+  bool applied = false;
+  PlanView plan;
+};
+BOOST_DESCRIBE_STRUCT(ChangeReply, (), (generation, applied, plan))
+
+struct ConfigReply {
+  std::uint64_t generation = 0;
+  model::Config config;
+};
+BOOST_DESCRIBE_STRUCT(ConfigReply, (), (generation, config))
+
+struct GenerationView {
+  std::uint64_t number = 0;
+  std::int64_t timeMs = 0;
+  std::string actor, reason;
+};
+BOOST_DESCRIBE_STRUCT(GenerationView, (), (number, timeMs, actor, reason))
+
+struct HistoryReply {
+  std::vector<GenerationView> generations;
+};
+BOOST_DESCRIBE_STRUCT(HistoryReply, (), (generations))
+
+struct TrafficView {
+  std::uint64_t packets = 0, bytes = 0, replyPackets = 0, replyBytes = 0;
+  std::uint64_t opened = 0, closed = 0, dropped = 0, unresolved = 0;
+};
+BOOST_DESCRIBE_STRUCT(TrafficView, (),
+                      (packets, bytes, replyPackets, replyBytes, opened, closed, dropped,
+                       unresolved))
+
+enum class BackendState { active, disabled, unroutable };
+BOOST_DESCRIBE_ENUM(BackendState, active, disabled, unroutable)
+
+struct BackendView {
+  std::string id, pool;
+  IpAddress ip;
+  std::optional<std::uint16_t> port;
+  std::uint16_t weight = 1;
+  bool enabled = true;
+  std::optional<std::string> label;
+  std::vector<std::string> tags;
+  std::optional<std::string> datacenter, rack;
+  BackendState state = BackendState::active;
+  std::optional<std::string> problem;
+  std::uint32_t slots = 0;
+  TrafficView stats;
+};
+BOOST_DESCRIBE_STRUCT(BackendView, (),
+                      (id, pool, ip, port, weight, enabled, label, tags, datacenter, rack, state,
+                       problem, slots, stats))
+
+struct PoolView {
+  std::string name;
+  model::Forwarding forwarding = model::Forwarding::nat;
+  bool preserveClientAddress = false;
+  std::uint32_t tableSize = 0;
+  std::uint16_t hashFunctions = 1;
+  std::vector<BackendView> backends;
+};
+BOOST_DESCRIBE_STRUCT(PoolView, (),
+                      (name, forwarding, preserveClientAddress, tableSize, hashFunctions, backends))
+
+struct ServiceView {
+  std::string name;
+  IpAddress address;
+  std::uint16_t port = 0;
+  model::Protocol protocol = model::Protocol::tcp;
+  std::string pool;
+  bool enabled = true;
+  TrafficView stats;
+};
+BOOST_DESCRIBE_STRUCT(ServiceView, (), (name, address, port, protocol, pool, enabled, stats))
+
+struct VerdictView {
+  std::string verdict, reason;
+  std::uint64_t packets = 0, bytes = 0;
+};
+BOOST_DESCRIBE_STRUCT(VerdictView, (), (verdict, reason, packets, bytes))
+
+struct InterfaceStats {
+  std::string interface;
+  std::uint64_t packets = 0, bytes = 0;
+  std::vector<VerdictView> verdicts;
+};
+BOOST_DESCRIBE_STRUCT(InterfaceStats, (), (interface, packets, bytes, verdicts))
+
+struct TotalsView {
+  std::uint64_t packets = 0, bytes = 0, drops = 0;
+};
+BOOST_DESCRIBE_STRUCT(TotalsView, (), (packets, bytes, drops))
+
+struct ServiceStats {
+  std::string name;
+  IpAddress address;
+  std::uint16_t port = 0;
+  model::Protocol protocol = model::Protocol::tcp;
+  std::string pool;
+  std::uint64_t packets = 0, bytes = 0, replyPackets = 0, replyBytes = 0;
+  std::uint64_t opened = 0, closed = 0, dropped = 0, unresolved = 0;
+};
+BOOST_DESCRIBE_STRUCT(ServiceStats, (),
+                      (name, address, port, protocol, pool, packets, bytes, replyPackets,
+                       replyBytes, opened, closed, dropped, unresolved))
+
+struct BackendStats {
+  std::string id, pool;
+  IpAddress ip;
+  std::optional<std::uint16_t> port;
+  std::uint64_t packets = 0, bytes = 0, replyPackets = 0, replyBytes = 0;
+  std::uint64_t opened = 0, closed = 0, dropped = 0, unresolved = 0;
+};
+BOOST_DESCRIBE_STRUCT(BackendStats, (),
+                      (id, pool, ip, port, packets, bytes, replyPackets, replyBytes, opened, closed,
+                       dropped, unresolved))
+
+struct StatsView {
+  std::int64_t timestamp = 0;  ///< ms since the epoch
+  TotalsView totals;
+  std::vector<InterfaceStats> interfaces;
+  std::vector<ServiceStats> services;
+  std::vector<BackendStats> backends;
+};
+BOOST_DESCRIBE_STRUCT(StatsView, (), (timestamp, totals, interfaces, services, backends))
+
+struct InterfaceStatus {
+  std::string name;
+  model::XdpMode mode = model::XdpMode::DRV;
+  bool attached = false;
+  std::uint32_t programId = 0;
+  std::optional<std::string> problem;
+};
+BOOST_DESCRIBE_STRUCT(InterfaceStatus, (), (name, mode, attached, programId, problem))
+
+struct StatusView {
+  std::string version;
+  std::uint64_t generation = 0;
+  std::int64_t startedMs = 0, uptimeMs = 0;
+  bool adopted = false;
+  std::string drift;
+  std::vector<InterfaceStatus> interfaces;
+  std::uint32_t services = 0, pools = 0, backends = 0, backendsActive = 0;
+};
+BOOST_DESCRIBE_STRUCT(StatusView, (),
+                      (version, generation, startedMs, uptimeMs, adopted, drift, interfaces,
+                       services, pools, backends, backendsActive))
+
+enum class LinkState { up, down };
+BOOST_DESCRIBE_ENUM(LinkState, up, down)
+
+struct AttachedView {
+  model::XdpMode mode = model::XdpMode::DRV;
+  std::uint32_t programId = 0;
+};
+BOOST_DESCRIBE_STRUCT(AttachedView, (), (mode, programId))
+
+struct InterfaceView {
+  std::string name;
+  std::uint32_t index = 0;
+  std::string mac;
+  std::uint32_t mtu = 0;
+  LinkState state = LinkState::up;
+  std::vector<std::string> addresses;
+  std::optional<AttachedView> attached;
+};
+BOOST_DESCRIBE_STRUCT(InterfaceView, (), (name, index, mac, mtu, state, addresses, attached))
+
+struct AttachRequest {
+  model::XdpMode mode = model::XdpMode::DRV;
+};
+BOOST_DESCRIBE_STRUCT(AttachRequest, (), (mode))
+
+struct Health {
+  std::string status;
+};
+BOOST_DESCRIBE_STRUCT(Health, (), (status))
+
+}  // namespace sluice::api
