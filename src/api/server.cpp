@@ -114,14 +114,12 @@ asio::awaitable<void> serve_connection(std::shared_ptr<Server::State> state, Str
       co_await serve_stream(std::move(state), std::move(stream), std::move(message));
       co_return;
     }
-    auto request = plain(message);
+    const auto request = plain(message);
     const bool keep_alive = message.keep_alive();
     const bool head = message.method() == http::verb::head;
     const auto id = request.id;
-    const auto answer =
-        co_await on_control(*state, [&state = *state, request = std::move(request)] {
-          return state.backend.handle(request);
-        });
+    const auto handle = [&] { return state->backend.handle(request); };
+    const auto answer = co_await on_control(*state, handle);
     auto response = dressed(answer, id, message.version(), keep_alive, head);
     http::response_serializer<http::string_body> serializer(response);
     auto [write_error, written] =

@@ -30,15 +30,16 @@ struct Server::State {
 asio::awaitable<void> serve_stream(std::shared_ptr<Server::State> state, Stream stream,
                                    beast::http::request<beast::http::string_body> upgrade);
 
-/// Runs a call on the control executor and comes back with its value.
+/// Runs a call on the control executor and comes back with its value. `call` is a named object of the caller's, never a
+/// temporary: g++ 12 destroys temporaries of a co_await expression twice.
 template <class Call>
-asio::awaitable<std::invoke_result_t<Call>> on_control(const Server::State& state, Call call) {
-  co_return co_await asio::co_spawn(
-      state.control,
-      [call = std::move(call)]() -> asio::awaitable<std::invoke_result_t<Call>> {
-        co_return call();
-      },
-      asio::use_awaitable);
+asio::awaitable<std::invoke_result_t<const Call&>> on_control(const Server::State& state,
+                                                              const Call& call) {
+  const auto home = co_await asio::this_coro::executor;
+  co_await asio::post(asio::bind_executor(state.control, asio::use_awaitable));
+  auto value = call();
+  co_await asio::post(asio::bind_executor(home, asio::use_awaitable));
+  co_return value;
 }
 
 }  // namespace sluice::api

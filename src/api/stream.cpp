@@ -128,8 +128,8 @@ class Session : public std::enable_shared_from_this<Session> {
         const auto missed = (now - next_) / interval_;
         sequence_ += 1 + static_cast<std::uint64_t>(missed);
         next_ += interval_ * (1 + missed);
-        auto stats =
-            co_await on_control(*state_, [&state = *state_] { return state.backend.stats(); });
+        const auto read = [this] { return state_->backend.stats(); };
+        auto stats = co_await on_control(*state_, read);
         json::object frame{{"topic", "stats"}, {"seq", sequence_}, {"time", now_ms()}};
         frame["data"] = stats ? std::move(*stats) : json::value(problem(stats.error(), ""));
         if (!co_await send(frame))
