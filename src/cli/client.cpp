@@ -1,4 +1,5 @@
-// Boost.Beast, in this file only. Every operation is asynchronous and run to its end: only these have time limits.
+// Boost.Beast, in this file only. Every operation is asynchronous and run to its end: only these
+// have time limits.
 #include "cli/client.hpp"
 
 #include <boost/asio/generic/stream_protocol.hpp>
@@ -33,8 +34,8 @@ beast::error_code run(asio::io_context& context, Start start) {
 
 std::string seconds(std::chrono::milliseconds time) {
   const auto tenths = time.count() / 100;
-  return std::to_string(tenths / 10) +
-         (tenths % 10 == 0 ? "" : "." + std::to_string(tenths % 10)) + " s";
+  return std::to_string(tenths / 10) + (tenths % 10 == 0 ? "" : "." + std::to_string(tenths % 10)) +
+         " s";
 }
 
 tl::unexpected<Error> explain(const beast::error_code& error, const Address& address,
@@ -136,8 +137,7 @@ Result<Reply> exchange(const Address& address, std::chrono::milliseconds timeout
 
 Result<Address> parse_url(const std::string& url) {
   const auto wrong = [&](const std::string& why) {
-    return fail(Code::invalid,
-                "'" + url + "' " + why + "; write it like http://127.0.0.1:8080");
+    return fail(Code::invalid, "'" + url + "' " + why + "; write it like http://127.0.0.1:8080");
   };
   std::string_view rest = url;
   if (rest.starts_with("https://"))

@@ -19,7 +19,8 @@ struct Address {
   std::string socket;
   std::string host;  ///< without brackets
   std::string port;
-  /// The daemon is of this machine and of this instance, which `detach` needs to know; otherwise empty.
+  /// The daemon is of this machine and of this instance, which `detach` needs to know; otherwise
+  /// empty.
   std::string instance;
   /// As in messages: `/run/sluice/default.sock`, `http://127.0.0.1:8080`.
   std::string to_string() const;
@@ -31,8 +32,8 @@ struct AddressFlags {
   std::string instance, socket, url;
 };
 
-/// Decides where the daemon is: flags before the environment (`SLUICE_URL`, `SLUICE_SOCKET`), the instance `default`
-/// when nothing is said. Errors: Code::invalid.
+/// Decides where the daemon is: flags before the environment (`SLUICE_URL`, `SLUICE_SOCKET`), the
+/// instance `default` when nothing is said. Errors: Code::invalid.
 /// @param variable reads an environment variable; empty when it is not set
 Result<Address> choose_address(const AddressFlags& flags,
                                const std::function<std::string(const char*)>& variable);
@@ -49,11 +50,12 @@ struct Reply {
   std::string body;
 };
 
-/// One exchange with the daemon. Errors: Code::unavailable: nobody listens there; Code::permission: the socket may not
-/// be opened; Code::internal: no reply in time, or none that is HTTP.
+/// One exchange with the daemon. Errors: Code::unavailable: nobody listens there; Code::permission:
+/// the socket may not be opened; Code::internal: no reply in time, or none that is HTTP.
 using Exchange = std::function<Result<Reply>(const Request&)>;
 
-/// An Exchange that makes a connection of its own for each request, so a daemon that was restarted in between is met.
+/// An Exchange that makes a connection of its own for each request, so a daemon that was restarted
+/// in between is met.
 /// @param timeout for connecting, sending and receiving each
 Exchange make_client(Address address, std::chrono::milliseconds timeout);
 

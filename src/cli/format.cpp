@@ -116,8 +116,8 @@ std::string printable(std::string_view text) {
   for (std::size_t at = 0; at < safe.size(); ++at) {
     const auto c = static_cast<unsigned char>(safe[at]);
     // U+0080 to U+009F (C2 80 to C2 9F) are control characters as well.
-    const bool c1 = c == 0xc2 && at + 1 < safe.size() &&
-                    static_cast<unsigned char>(safe[at + 1]) < 0xa0;
+    const bool c1 =
+        c == 0xc2 && at + 1 < safe.size() && static_cast<unsigned char>(safe[at + 1]) < 0xa0;
     if (c1)
       safe.erase(at, 1);
     if (c1 || c < 0x20 || c == 0x7f)

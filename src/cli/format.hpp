@@ -15,7 +15,8 @@ std::string format_count(std::uint64_t value);
 std::string format_bytes(std::uint64_t value);
 /// A rate in powers of 1000, `unit` after it: `0 bit/s`, `950 bit/s`, `1.25 Gbit/s`.
 std::string format_rate(double per_second, std::string_view unit);
-/// `part` of `whole` in percent: `33.3%`; `<0.1%` and `>99.9%` where rounding would lie; `-` of nothing.
+/// `part` of `whole` in percent: `33.3%`; `<0.1%` and `>99.9%` where rounding would lie; `-` of
+/// nothing.
 std::string format_share(double part, double whole);
 /// The two largest units: `850 ms`, `42 s`, `3 min 5 s`, `2 h 10 min`, `12 d 4 h`.
 std::string format_duration(std::uint64_t milliseconds);
@@ -25,8 +26,8 @@ std::string format_time(std::int64_t milliseconds);
 /// `1 step`, `3 steps`.
 std::string plural(std::uint64_t number, std::string_view noun);
 
-/// The text with every control character replaced by '?', so that nothing that comes from a configuration steers the
-/// terminal. Line breaks are replaced too.
+/// The text with every control character replaced by '?', so that nothing that comes from a
+/// configuration steers the terminal. Line breaks are replaced too.
 std::string printable(std::string_view text);
 
 /// What a piece of text means; becomes a colour where colour is wanted.
@@ -37,14 +38,13 @@ std::string paint(std::string_view text, Tone tone, bool colour);
 struct Cell {
   std::string text;
   Tone tone = Tone::plain;
-  Cell(std::string content, Tone meaning = Tone::plain)
-      : text(std::move(content)), tone(meaning) {}
+  Cell(std::string content, Tone meaning = Tone::plain) : text(std::move(content)), tone(meaning) {}
   Cell(const char* content) : text(content) {}
 };
 
 /// Columns under headings, as wide as their widest cell, two blanks apart.
 class Table {
-public:
+ public:
   /// A heading that starts with '>' makes its column flush right (the sign is not shown).
   Table(std::initializer_list<std::string_view> headings);
   /// Missing cells stay empty. Cells are made printable.
@@ -53,7 +53,7 @@ public:
   /// Lines end with '\n' and have no blanks at their end.
   std::string render(bool colour) const;
 
-private:
+ private:
   struct Column {
     std::string heading;
     bool right = false;

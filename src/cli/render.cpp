@@ -10,16 +10,22 @@ namespace sluice::cli {
 
 namespace {
 
-std::string yes_or_no(bool value) { return value ? "yes" : "no"; }
+std::string yes_or_no(bool value) {
+  return value ? "yes" : "no";
+}
 
 /// What stands for a value that is absent.
-std::string or_dash(std::string text) { return text.empty() ? "-" : text; }
+std::string or_dash(std::string text) {
+  return text.empty() ? "-" : text;
+}
 
 std::string count_of(View object, std::string_view name) {
   return format_count(object[name].number());
 }
 
-Tone tone_of_losses(std::uint64_t losses) { return losses == 0 ? Tone::plain : Tone::warning; }
+Tone tone_of_losses(std::uint64_t losses) {
+  return losses == 0 ? Tone::plain : Tone::warning;
+}
 
 std::string vip(View service) {
   const auto address = service["address"].text();
@@ -104,7 +110,7 @@ std::string render_stats(View stats, bool colour) {
                     format_bytes(verdict["bytes"].number())});
     }
 
-  Table services{"SERVICE",        "VIP",     "POOL",    ">PACKETS", ">BYTES",     ">REPLIES",
+  Table services{"SERVICE",      "VIP",     "POOL",    ">PACKETS", ">BYTES",     ">REPLIES",
                  ">REPLY BYTES", ">OPENED", ">CLOSED", ">DROPPED", ">UNRESOLVED"};
   for (const View service : stats["services"].items()) {
     std::vector<Cell> row{service["name"].text(), vip(service), service["pool"].text()};
@@ -172,9 +178,16 @@ std::string render_backends(View backends, bool colour) {
     labels = labels || backend["label"];
     problems = problems || !backend["problem"].text().empty();
   }
-  Table table{"ID",       "POOL",   ">WEIGHT",   "STATE",
-              ">SHARE", ">PACKETS", ">BYTES",    ">OPENED",
-              labels ? "LABEL" : "", problems ? "PROBLEM" : ""};
+  Table table{"ID",
+              "POOL",
+              ">WEIGHT",
+              "STATE",
+              ">SHARE",
+              ">PACKETS",
+              ">BYTES",
+              ">OPENED",
+              labels ? "LABEL" : "",
+              problems ? "PROBLEM" : ""};
   for (const View backend : backends.items()) {
     const auto pool = backend["pool"].text();
     const auto state = backend["state"].text();

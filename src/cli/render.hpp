@@ -9,14 +9,15 @@
 
 namespace sluice::cli {
 
-/// A problem document (RFC 9457): what went wrong, then each fault with where it is and how to mend it. The request's id
-/// only where the daemon failed, since then its log says more.
+/// A problem document (RFC 9457): what went wrong, then each fault with where it is and how to mend
+/// it. The request's id only where the daemon failed, since then its log says more.
 std::string render_problem(View problem, unsigned status);
 /// One fault of a document, indented.
 std::string render_fault(std::string_view pointer, std::string_view message,
                          std::string_view suggestion);
 
-/// The steps of a plan, how many slots change hands, and warnings; "nothing to do" for an empty one.
+/// The steps of a plan, how many slots change hands, and warnings; "nothing to do" for an empty
+/// one.
 std::string render_plan(View plan, bool colour);
 /// The reply to a change: the plan if it was a dry run, otherwise what was done.
 std::string render_change(View reply, bool dry_run, bool colour);
@@ -26,7 +27,8 @@ std::string render_stats(View stats, bool colour);
 std::string render_history(View history, bool colour);
 std::string render_services(View services, bool colour);
 std::string render_pools(View pools, bool colour);
-/// With the share that each backend has of its pool's slots. `backends` holds all backends of the pools it touches.
+/// With the share that each backend has of its pool's slots. `backends` holds all backends of the
+/// pools it touches.
 std::string render_backends(View backends, bool colour);
 std::string render_interfaces(View interfaces, bool colour);
 /// One object, a line for each member; members that are lists or objects in short JSON.

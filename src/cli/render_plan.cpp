@@ -50,16 +50,16 @@ std::string render_effects(View effects, bool colour) {
     const auto moved = effect["moved"].number();
     const auto unavoidable = effect["unavoidable"].number();
     const auto share = [&](std::uint64_t part) {
-      return slots == 0 ? "-"
-                        : format_share(static_cast<double>(part), static_cast<double>(slots));
+      return slots == 0 ? "-" : format_share(static_cast<double>(part), static_cast<double>(slots));
     };
     table.add({"  " + effect["pool"].text(),
                slots == 0 ? Cell("none", Tone::warning) : Cell(std::to_string(slots)),
                std::to_string(moved), share(moved), std::to_string(unavoidable),
                share(unavoidable)});
   }
-  return table.empty() ? "" : paint("slots that change hands", Tone::heading, colour) + "\n" +
-                                  table.render(colour);
+  return table.empty() ? ""
+                       : paint("slots that change hands", Tone::heading, colour) + "\n" +
+                             table.render(colour);
 }
 
 std::string render_warnings(View warnings, bool colour) {
@@ -91,8 +91,8 @@ std::string render_problem(View problem, unsigned status) {
     message = "the daemon answered with status " + std::to_string(status);
   std::string text = "sluicectl: " + printable(message) + "\n";
   for (const View fault : problem["errors"].items())
-    text += render_fault(fault["pointer"].text(), fault["message"].text(),
-                         fault["suggestion"].text());
+    text +=
+        render_fault(fault["pointer"].text(), fault["message"].text(), fault["suggestion"].text());
   if (const auto id = problem["requestId"].text(); status >= 500 && !id.empty())
     text += "  the daemon's log says more under the request id " + printable(id) + "\n";
   return text;
@@ -108,23 +108,20 @@ std::string render_plan(View plan, bool colour) {
     for (const View step : steps)
       text += "  " + std::to_string(++number) + ". " + printable(step.text()) + "\n";
   }
-  return text + render_effects(plan["effects"], colour) +
-         render_warnings(plan["warnings"], colour);
+  return text + render_effects(plan["effects"], colour) + render_warnings(plan["warnings"], colour);
 }
 
 std::string render_change(View reply, bool dry_run, bool colour) {
   const View plan = reply["plan"];
   const auto generation = reply["generation"].text();
   if (dry_run)
-    return render_plan(plan, colour) + "dry run: generation " + generation +
-           " goes on unchanged\n";
+    return render_plan(plan, colour) + "dry run: generation " + generation + " goes on unchanged\n";
   if (!reply["applied"].flag())
     return "generation " + generation + " goes on unchanged\n" + render_plan(plan, colour);
   const auto steps = plan["steps"].items().size();
   return paint("generation " + generation + " is running", Tone::good, colour) + ": " +
          (steps == 0 ? "the data plane had nothing to change" : plural(steps, "step") + " done") +
-         "\n" + render_effects(plan["effects"], colour) +
-         render_warnings(plan["warnings"], colour);
+         "\n" + render_effects(plan["effects"], colour) + render_warnings(plan["warnings"], colour);
 }
 
 std::string render_details(View object, bool colour) {
@@ -135,8 +132,8 @@ std::string render_details(View object, bool colour) {
   std::string text;
   for (const auto& [name, value] : members) {
     const std::string label = printable(name) + std::string(widest - name.size(), ' ');
-    const std::string shown = value.is_string() ? std::string(value.get_string())
-                                                : boost::json::serialize(value);
+    const std::string shown =
+        value.is_string() ? std::string(value.get_string()) : boost::json::serialize(value);
     text += paint(label, Tone::heading, colour) + "  " + printable(shown) + "\n";
   }
   return text;

@@ -50,8 +50,8 @@ tl::expected<Answer, Exit> ask(Session& session, const Request& request) {
     return Answer{reply->body, std::move(json)};
 
   if (broken) {
-    session.err << "sluicectl: " << session.address.to_string() << " answered "
-                << request.method << ' ' << request.target << " with status " << reply->status
+    session.err << "sluicectl: " << session.address.to_string() << " answered " << request.method
+                << ' ' << request.target << " with status " << reply->status
                 << " and no JSON; see whether sluiced listens there\n";
     return tl::unexpected(exit == Exit::ok ? Exit::internal : exit);
   }
@@ -74,8 +74,7 @@ Exit misuse(Session& session, const std::string& message) {
   return Exit::usage;
 }
 
-Exit show(Session& session, const Answer& answer,
-          const std::function<std::string(View)>& render) {
+Exit show(Session& session, const Answer& answer, const std::function<std::string(View)>& render) {
   print(session.out, session.json ? answer.body : render(answer.json));
   return Exit::ok;
 }

@@ -53,8 +53,8 @@ struct Answer {
   boost::json::value json;
 };
 
-/// Asks the daemon. On a failure, says it on `err` (and the problem document on `out` with `--json`) and gives the exit
-/// code.
+/// Asks the daemon. On a failure, says it on `err` (and the problem document on `out` with
+/// `--json`) and gives the exit code.
 tl::expected<Answer, Exit> ask(Session& session, const Request& request);
 /// Says why there was no reply; gives the exit code.
 Exit report(Session& session, const Error& error);
@@ -62,8 +62,7 @@ Exit report(Session& session, const Error& error);
 Exit misuse(Session& session, const std::string& message);
 
 /// Prints the answer as it came with `--json`, otherwise as `render` puts it.
-Exit show(Session& session, const Answer& answer,
-          const std::function<std::string(View)>& render);
+Exit show(Session& session, const Answer& answer, const std::function<std::string(View)>& render);
 /// GET, then show.
 Exit get(Session& session, const std::string& target,
          const std::function<std::string(View)>& render);

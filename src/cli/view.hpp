@@ -1,4 +1,5 @@
-// Reads replies leniently: what a newer or older daemon leaves out is empty, what it adds is ignored.
+// Reads replies leniently: what a newer or older daemon leaves out is empty, what it adds is
+// ignored.
 #pragma once
 
 #include <boost/json.hpp>
@@ -12,7 +13,7 @@ namespace sluice::cli {
 
 /// A value inside of a reply, or nothing. Does not own it.
 class View {
-public:
+ public:
   View() = default;
   View(const boost::json::value& value) : value_(&value) {}
   View(boost::json::value&&) = delete;
@@ -59,7 +60,7 @@ public:
     return all;
   }
 
-private:
+ private:
   const boost::json::value* value_ = nullptr;
 };
 

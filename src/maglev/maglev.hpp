@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
 namespace sluice::maglev {
@@ -30,10 +31,15 @@ struct Walk {
 };
 Walk walk_of(const Member& member, unsigned k, std::uint32_t size);
 
-/// Builds a table. `size` must be prime; `hash_functions` 1 to 10: each member takes its turns from
-/// that many walks one after the other. Members are ordered by address and port first, so the
-/// result does not depend on the order given. Slot counts follow the weights (largest remainder)
-/// exactly. No members: an empty table.
+/// Builds a table. `size` must be prime and below 2^31, `hash_functions` 1 to 10, members must
+/// differ in address or port. No members: an empty table.
+///
+/// Members are ordered by address and port first, so the result does not depend on the order given.
+/// Each is due `size * weight / total` slots, rounded by largest remainders (equal ones: the first
+/// member). Then, round after round, each member in its order gains weight / heaviest weight of a
+/// turn; when it has a whole turn, and not yet all that it is due, it takes the next free slot of
+/// one of its `hash_functions` walks: of walk t modulo `hash_functions` in its turn t. Each walk
+/// goes on from where it stands. With equal weights and one walk this is the published algorithm.
 std::vector<std::uint16_t> build(std::span<const Member> members, std::uint32_t size,
                                  unsigned hash_functions);
 

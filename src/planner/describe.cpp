@@ -1,3 +1,4 @@
+// Steps in words.
 #include "planner/plan.hpp"
 
 namespace sluice::planner {
@@ -35,6 +36,8 @@ struct Describe {
     return "switch to a new front of " + std::to_string(step.services.size()) + " service(s)";
   }
   std::string operator()(const ForgetTable& step) const {
+    if (step.slots == 0)
+      return "forget pool " + step.pool + ", which had no slots";
     return "free " + std::to_string(step.slots) + " slots of the old table of pool " + step.pool;
   }
   std::string operator()(const RemoveBackend& step) const {

@@ -1,3 +1,4 @@
+// Compares what runs with what is wanted and lines up the steps between them.
 #include "planner/plan.hpp"
 
 #include <algorithm>

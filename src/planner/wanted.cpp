@@ -1,81 +1,44 @@
+// Makes the image that a configuration asks for, and the warnings that go with it.
 #include "planner/wanted.hpp"
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "abi.h"
 #include "maglev/maglev.hpp"
-#include "model/prefix.hpp"
+#include "planner/room.hpp"
+#include "planner/ways.hpp"
 
 namespace sluice::planner {
 
 namespace {
 
-/// Gives out ids: the running one where there is one, else the lowest that nobody uses, also not
-/// for something that is about to go, whose memory is only freed after the change.
-class Ids {
- public:
-  Ids(std::set<std::uint16_t> used, std::uint32_t limit) : used_(std::move(used)), limit_(limit) {}
-
-  std::optional<std::uint16_t> take() {
-    while (next_ < limit_ && used_.contains(static_cast<std::uint16_t>(next_)))
-      next_++;
-    if (next_ >= limit_)
-      return std::nullopt;
-    return static_cast<std::uint16_t>(next_++);
-  }
-
- private:
-  std::set<std::uint16_t> used_;
-  std::uint32_t limit_;
-  std::uint32_t next_ = 1;
-};
-
-/// Gives out ranges of the slot arena, first fit, beside all that are in use.
-class Arena {
- public:
-  explicit Arena(const Image& running) {
-    for (const auto& [pool, table] : running.tables)
-      if (!table.slots.empty())
-        used_.emplace(table.base, table.slots.size());
-  }
-
-  std::optional<std::uint32_t> take(std::size_t slots) {
-    std::uint64_t at = 0;
-    for (const auto& [base, size] : used_) {
-      if (base >= at + slots)
-        break;
-      at = base + size;
-    }
-    if (at + slots > SL_SLOT_ARENA)
-      return std::nullopt;
-    used_.emplace(static_cast<std::uint32_t>(at), slots);
-    return static_cast<std::uint32_t>(at);
-  }
-
- private:
-  std::set<std::pair<std::uint32_t, std::size_t>> used_;
-};
+/// The largest packet that clients send over a link of this MTU. Links with a few bytes more than
+/// Ethernet's 1500 have them for tunnel headers; from 2000 on they are meant for large packets.
+std::uint32_t client_packet(std::uint32_t mtu) {
+  return mtu < 2000 ? std::min(mtu, 1500u) : mtu;
+}
 
 class Builder {
  public:
   Builder(const Image& running, const model::Config& config, const model::Topology& topology,
           std::vector<Warning>& warnings)
-      : running_(running), config_(config), topology_(topology), warnings_(warnings) {
-    for (const auto& service : config.services)
-      vips_.insert(service.address);
-  }
+      : running_(running), config_(config), topology_(topology), warnings_(warnings),
+        ways_(config, topology), backend_ids_(backend_ids(running)),
+        service_ids_(service_ids(running)), arena_(running) {}
 
   Result<Image> build(const PlanOptions& options) {
-    for (const auto& pool : model::effective_pools(config_))
+    const auto pools = model::effective_pools(config_);
+    if (auto added = add_interfaces(options); !added)
+      return fail(added.error());
+    for (const auto& pool : pools)
       if (auto added = add_backends(pool); !added)
         return fail(added.error());
-    for (const auto& pool : model::effective_pools(config_))
+    for (const auto& pool : pools)
       if (auto added = add_table(pool); !added)
         return fail(added.error());
     if (auto added = add_services(); !added)
-      return fail(added.error());
-    if (auto added = add_interfaces(options); !added)
       return fail(added.error());
     return std::move(image_);
   }
@@ -85,12 +48,15 @@ class Builder {
     warnings_.push_back({std::move(pointer), std::move(message), std::move(suggestion)});
   }
 
-  std::string pointer_of(const model::EffectivePool& pool, std::size_t index) const {
+  std::string pointer_of(const model::EffectivePool& pool) const {
     if (pool.name == model::default_pool)
-      return "/l4_backends/" + std::to_string(index);
+      return "/l4_backends";
     const auto found = std::ranges::find(config_.pools, pool.name, &model::Pool::name);
-    return "/pools/" + std::to_string(found - config_.pools.begin()) + "/backends/" +
-           std::to_string(index);
+    return "/pools/" + std::to_string(found - config_.pools.begin());
+  }
+  std::string pointer_of(const model::EffectivePool& pool, std::size_t backend) const {
+    return pointer_of(pool) + (pool.name == model::default_pool ? "/" : "/backends/") +
+           std::to_string(backend);
   }
 
   static BackendKey key_of(const model::EffectivePool& pool, const model::Backend& backend) {
@@ -109,83 +75,62 @@ class Builder {
       else if (const auto id = backend_ids_.take())
         entry.id = *id;
       else
-        return fail(Code::full, "there is no room for the backend " +
-                                    endpoint_to_string(key.address, key.port) + ": " +
-                                    std::to_string(SL_MAX_BACKENDS - 1) +
-                                    " entries are in use, some until this change is through");
-      resolve(entry, key, pointer_of(pool, i), backend.enabled);
+        return no_room("backend " + endpoint_to_string(key.address, key.port) + " of pool " +
+                           pool.name,
+                       SL_MAX_BACKENDS - 1, backend_ids_.in_use());
+      const auto obstacle = ways_.resolve(key, entry);
+      if (obstacle && backend.enabled)
+        warn(pointer_of(pool, i),
+             "the backend " + endpoint_to_string(key.address, key.port) +
+                 " is unroutable: " + obstacle->problem,
+             obstacle->suggestion);
       image_.backends.emplace(key, entry);
     }
+    warn_of_mtu(pool);
     return {};
   }
 
-  /// Fills in the way to a backend.
-  void resolve(BackendImage& entry, const BackendKey& key, const std::string& pointer,
-               bool enabled) {
-    const auto found = topology_.next_hops.find(key.address);
-    std::string problem = "its route was not looked up";
-    if (found != topology_.next_hops.end()) {
-      const auto& hop = found->second;
-      problem = hop.problem;
-      if (hop.resolved) {
-        entry.ifindex = hop.ifindex;
-        entry.source_mac = hop.source;
-        entry.destination_mac = hop.destination;
-        entry.mtu = hop.mtu;
-        entry.resolved = true;
-        set_source(entry, key, hop, problem);
-      }
-    }
-    if (entry.resolved)
-      return;
-    entry.ifindex = 0;
-    entry.source_mac = entry.destination_mac = {};
-    entry.mtu = 0;
-    entry.source = {};
-    entry.source_varying_bits = 0;
-    if (enabled)
-      warn(pointer,
-           "the backend " + endpoint_to_string(key.address, key.port) +
-               " is unroutable: " + problem,
-           "it is outside the lookup table until that changes");
+  static tl::unexpected<Error> no_room(const std::string& what, std::size_t limit,
+                                       std::size_t in_use) {
+    return fail(Code::full,
+                "there is no room for the " + what + ": of " + std::to_string(limit) + " entries " +
+                    std::to_string(in_use) +
+                    " are in use, and those that this change frees can be used after it; make "
+                    "the change in two");
   }
 
-  void set_source(BackendImage& entry, const BackendKey& key, const model::NextHop& hop,
-                  std::string& problem) {
-    const bool v4 = key.address.is_v4();
-    if (entry.forwarding == model::Forwarding::dsr_l2 || entry.preserve_client_address)
+  /// One warning for each way out by which encapsulated packets of clients do not fit.
+  void warn_of_mtu(const model::EffectivePool& pool) {
+    if (pool.forwarding != model::Forwarding::dsr_ipip)
       return;
-    if (entry.forwarding == model::Forwarding::nat) {
-      for (const auto& source : config_.nat.sourceAddresses)
-        if (source.is_v4() == v4)
-          entry.source = source;
-    } else if (const auto& text = v4 ? config_.xdp.encapSource : config_.xdp.encapSource6) {
-      if (const auto prefix = model::parse_prefix(*text)) {
-        entry.source = prefix->address;
-        entry.source_varying_bits = 16;
-      }
-    }
-    if (entry.source == IpAddress())
-      entry.source = own_address(hop, v4);
-    if (entry.source == IpAddress()) {
-      entry.resolved = false;
-      problem = hop.interface + " has no " + (v4 ? "IPv4" : "IPv6") + " address to send from";
+    std::set<std::pair<std::uint32_t, bool>> warned;
+    for (const auto& backend : pool.backends) {
+      const auto& entry = image_.backends.at(key_of(pool, backend));
+      const bool v4 = backend.ip.is_v4();
+      if (!backend.enabled || !entry.resolved || warned.contains({entry.ifindex, v4}))
+        continue;
+      const std::uint32_t needed = largest_client_packet(entry.ifindex) + (v4 ? 20 : 40);
+      if (entry.mtu >= needed)
+        continue;
+      warned.emplace(entry.ifindex, v4);
+      const auto& interface = topology_.next_hops.at(backend.ip).interface;
+      warn(pointer_of(pool),
+           "dsr-ipip of pool " + pool.name + " adds " + (v4 ? "20" : "40") +
+               " bytes, but the way out by " + interface + " carries only " +
+               std::to_string(entry.mtu) + ": the largest packets of clients are dropped",
+           "set the MTU of " + interface + " and of the links behind it to " +
+               std::to_string(needed) + " or more");
     }
   }
 
-  /// An address of the way out that is no VIP: a backend that also holds the VIP would answer
-  /// itself.
-  IpAddress own_address(const model::NextHop& hop, bool v4) const {
-    const auto usable = [&](const IpAddress& address) {
-      return address.is_v4() == v4 && !address.is_unspecified() && !vips_.contains(address);
-    };
-    if (usable(hop.preferred_source))
-      return hop.preferred_source;
-    if (const auto link = topology_.links.find(hop.interface); link != topology_.links.end())
-      for (const auto& address : link->second.addresses)
-        if (usable(address) && !address.is_link_local())
-          return address;
-    return {};
+  /// Over the interfaces that balance, besides the way out itself, whose MTU is what the warning
+  /// asks to raise.
+  std::uint32_t largest_client_packet(std::uint32_t way_out) const {
+    std::uint32_t largest = 0;
+    for (const auto& [name, interface] : image_.interfaces)
+      if (interface.ifindex != way_out)
+        largest = std::max(largest, client_packet(topology_.links.at(name).mtu));
+    return largest ? largest : 1500;
   }
 
   Result<void> add_table(const model::EffectivePool& pool) {
@@ -202,7 +147,8 @@ class Builder {
       if (entry.resolved)
         resolved.push_back(member);
     }
-    const auto slots =
+    warn_of_unusable(pool, all.size(), resolved.size());
+    auto slots =
         maglev::build(resolved.empty() ? all : resolved, pool.table_size, pool.hash_functions);
     const auto running = running_.tables.find(pool.name);
     if (running != running_.tables.end() && running->second.slots == slots &&
@@ -210,17 +156,40 @@ class Builder {
       image_.tables.emplace(pool.name, running->second);
       return {};
     }
-    TableImage table{.base = 0, .hash_functions = pool.hash_functions, .slots = slots};
+    std::uint32_t base = 0;
     if (!slots.empty()) {
-      const auto base = arena_.take(slots.size());
-      if (!base)
-        return fail(Code::full, "there is no room for the " + std::to_string(slots.size()) +
-                                    " slots of pool " + pool.name + " beside the running tables; " +
-                                    "use a smaller tableSize or change fewer pools at once");
-      table.base = *base;
+      const auto range = arena_.take(slots.size());
+      if (!range)
+        return fail(Code::full,
+                    "there is no room for the " + std::to_string(slots.size()) + " slots of pool " +
+                        pool.name +
+                        " beside the running tables: " + std::to_string(arena_.free_slots()) +
+                        " slots are free, " + std::to_string(arena_.largest_range()) +
+                        " of them together; use a smaller tableSize or change fewer pools at once");
+      base = *range;
     }
-    image_.tables.emplace(pool.name, std::move(table));
+    image_.tables.emplace(
+        pool.name,
+        TableImage{.base = base, .hash_functions = pool.hash_functions, .slots = std::move(slots)});
     return {};
+  }
+
+  void warn_of_unusable(const model::EffectivePool& pool, std::size_t enabled,
+                        std::size_t resolved) {
+    const bool used = std::ranges::any_of(config_.services, [&](const model::Service& service) {
+      return service.enabled && service.pool == pool.name;
+    });
+    if (!used || resolved > 0)
+      return;
+    if (enabled == 0)
+      warn(pointer_of(pool),
+           "pool " + pool.name + " has no enabled backend: packets for its services are dropped",
+           "add or enable a backend");
+    else
+      warn(pointer_of(pool),
+           "no backend of pool " + pool.name +
+               " can be reached: packets for its services are dropped",
+           "see the warnings of its backends");
   }
 
   Result<void> add_services() {
@@ -234,8 +203,7 @@ class Builder {
       else if (const auto id = service_ids_.take())
         entry.id = *id;
       else
-        return fail(Code::full, "there is no room for the service " + service.name + ": " +
-                                    std::to_string(SL_MAX_SERVICES - 1) + " are in use");
+        return no_room("service " + service.name, SL_MAX_SERVICES - 1, service_ids_.in_use());
       image_.services.emplace(key, std::move(entry));
     }
     return {};
@@ -252,43 +220,31 @@ class Builder {
       const auto link = topology_.links.find(interface.name);
       if (link != topology_.links.end()) {
         if (!link->second.up)
-          warn(pointer, "the interface " + interface.name + " is down", "set it up");
+          warn(pointer, "the interface " + interface.name + " is down: no packet arrives there",
+               "ip link set " + interface.name + " up");
         image_.interfaces.emplace(interface.name,
                                   InterfaceImage{link->second.index, interface.mode});
       } else if (options.tolerate_missing_interfaces) {
         warn(pointer, "there is no interface '" + interface.name + "'",
-             "it is attached again when it comes back");
+             "it is attached when it comes back");
       } else {
         faults.push_back(
             {pointer, "there is no interface '" + interface.name + "'", "use one of " + existing});
       }
     }
     if (!faults.empty())
-      return fail(Code::invalid, "an interface does not exist", std::move(faults));
+      return fail(Code::invalid, "an interface of the configuration does not exist",
+                  std::move(faults));
     return {};
-  }
-
-  static std::set<std::uint16_t> backend_ids(const Image& image) {
-    std::set<std::uint16_t> ids;
-    for (const auto& [key, backend] : image.backends)
-      ids.insert(backend.id);
-    return ids;
-  }
-  static std::set<std::uint16_t> service_ids(const Image& image) {
-    std::set<std::uint16_t> ids;
-    for (const auto& [key, service] : image.services)
-      ids.insert(service.id);
-    return ids;
   }
 
   const Image& running_;
   const model::Config& config_;
   const model::Topology& topology_;
   std::vector<Warning>& warnings_;
-  std::set<IpAddress> vips_;
-  Ids backend_ids_{backend_ids(running_), SL_MAX_BACKENDS};
-  Ids service_ids_{service_ids(running_), SL_MAX_SERVICES};
-  Arena arena_{running_};
+  Ways ways_;
+  Ids backend_ids_, service_ids_;
+  Arena arena_;
   Image image_;
 };
 
