@@ -1,0 +1,379 @@
+// What a change of the configuration or of the machine does to the data plane.
+#include "planner_world.hpp"
+
+#include "maglev/maglev.hpp"
+
+namespace sluice {
+namespace {
+
+using namespace planner;
+using test::backend;
+using test::ip;
+using test::small_table;
+using test::steps_of;
+
+class PlannerPlan : public ::testing::Test {
+ protected:
+  model::Config config = test::web();
+  test::Machine machine;
+  test::Plane plane;
+
+  Plan plan(const PlanOptions& options = {}) {
+    auto made = make_plan(plane.image, config, machine.towards(config), options);
+    EXPECT_TRUE(made) << made.error().message;
+    return made ? std::move(*made) : Plan{};
+  }
+  /// Plans, runs, and sees that nothing is left to do.
+  Plan apply(const PlanOptions& options = {}) {
+    auto made = plan(options);
+    plane.run(made);
+    const auto again = plan(options);
+    EXPECT_TRUE(again.empty()) << "a second plan is not empty:\n" << test::text_of(again);
+    EXPECT_TRUE(again.after == made.after);
+    return made;
+  }
+  BackendImage& running(const std::string& address, const std::string& pool = "web") {
+    return plane.image.backends.at({pool, ip(address), 0});
+  }
+  std::size_t slots_of(const std::string& address, const std::string& pool = "web") {
+    const auto id = running(address, pool).id;
+    return static_cast<std::size_t>(std::ranges::count(plane.image.tables.at(pool).slots, id));
+  }
+  std::vector<model::Backend>& backends() { return config.pools[0].backends; }
+};
+
+TEST_F(PlannerPlan, FirstConfigurationWritesEverythingOnce) {
+  const auto made = apply();
+  EXPECT_EQ(steps_of<PutBackend>(made).size(), 3u);
+  EXPECT_EQ(steps_of<FillTable>(made).size(), 1u);
+  EXPECT_EQ(steps_of<SwapFront>(made).size(), 1u);
+  EXPECT_EQ(steps_of<Attach>(made).size(), 1u);
+  EXPECT_EQ(made.steps.size(), 6u) << test::text_of(made);
+  EXPECT_TRUE(made.warnings.empty()) << test::text_of(made);
+
+  const auto& entry = running("10.0.1.12");
+  EXPECT_EQ(entry.ifindex, 3u);
+  EXPECT_EQ(entry.destination_mac, (MacAddress{{2, 0, 1, 0, 0, 12}}));
+  EXPECT_EQ(entry.source, ip("10.0.1.2")) << "nat sends from the way out's own address";
+  EXPECT_TRUE(entry.resolved);
+  EXPECT_EQ(plane.image.interfaces.at("eth0").ifindex, 2u);
+  ASSERT_EQ(made.effects.size(), 1u);
+  EXPECT_EQ(made.effects[0].slots, small_table);
+  EXPECT_EQ(made.effects[0].moved, 0u) << "nobody had a slot before";
+}
+
+TEST_F(PlannerPlan, TableIsTheOneOfMaglev) {
+  config.maglev.hashFunctions = 2;
+  backends()[1].weight = 50;
+  backends()[2].port = 8080;
+  apply();
+  std::vector<maglev::Member> members;
+  for (const auto& [key, entry] : plane.image.backends)
+    members.push_back({.address = key.address.bytes(),
+                       .port = key.port,
+                       .weight = entry.weight,
+                       .value = entry.id});
+  EXPECT_EQ(plane.image.tables.at("web").slots, maglev::build(members, small_table, 2));
+}
+
+TEST_F(PlannerPlan, AddedBackendTakesItsShareAndLittleElseMoves) {
+  apply();
+  const auto before = plane.image;
+  backends().push_back(backend("10.0.1.14"));
+  const auto made = apply();
+  EXPECT_EQ(steps_of<PutBackend>(made).size(), 1u) << "the others stay as they are";
+  EXPECT_EQ(steps_of<SwapFront>(made).size(), 1u);
+  EXPECT_EQ(steps_of<ForgetTable>(made).size(), 1u);
+  EXPECT_EQ(running("10.0.1.11").id, before.backends.at({"web", ip("10.0.1.11"), 0}).id);
+  ASSERT_EQ(made.effects.size(), 1u);
+  EXPECT_EQ(made.effects[0].moved,
+            maglev::moved(before.tables.at("web").slots, plane.image.tables.at("web").slots));
+  EXPECT_GE(made.effects[0].moved, slots_of("10.0.1.14"));
+  EXPECT_LT(made.effects[0].moved, small_table / 2);
+  EXPECT_EQ(made.effects[0].unavoidable, 0u) << "no backend leaves";
+}
+
+TEST_F(PlannerPlan, RemovedBackendLosesItsSlotsAndItsEntry) {
+  apply();
+  const auto id = running("10.0.1.12").id;
+  const auto owned = slots_of("10.0.1.12");
+  backends().erase(backends().begin() + 1);
+  const auto made = apply();
+  const auto removed = steps_of<RemoveBackend>(made);
+  ASSERT_EQ(removed.size(), 1u);
+  EXPECT_EQ(removed[0].id, id);
+  EXPECT_TRUE(steps_of<PutBackend>(made).empty()) << test::text_of(made);
+  ASSERT_EQ(made.effects.size(), 1u);
+  EXPECT_EQ(made.effects[0].unavoidable, owned);
+  EXPECT_GE(made.effects[0].moved, owned);
+}
+
+TEST_F(PlannerPlan, IdOfARemovedBackendIsFreeOnlyAfterTheChange) {
+  apply();
+  const auto id = running("10.0.1.11").id;
+  backends()[0] = backend("10.0.1.21");
+  apply();
+  EXPECT_NE(running("10.0.1.21").id, id) << "its memory is zeroed by this very change";
+  backends().push_back(backend("10.0.1.22"));
+  apply();
+  EXPECT_EQ(running("10.0.1.22").id, id) << "the lowest free id";
+}
+
+TEST_F(PlannerPlan, DisabledBackendKeepsItsEntryAndHasNoSlot) {
+  apply();
+  const auto before = running("10.0.1.12");
+  backends()[1].enabled = false;
+  const auto made = apply();
+  EXPECT_TRUE(running("10.0.1.12") == before);
+  EXPECT_EQ(slots_of("10.0.1.12"), 0u);
+  EXPECT_TRUE(steps_of<RemoveBackend>(made).empty());
+  EXPECT_TRUE(steps_of<PutBackend>(made).empty());
+  backends()[1].enabled = true;
+  apply();
+  EXPECT_GT(slots_of("10.0.1.12"), 0u);
+}
+
+TEST_F(PlannerPlan, WeightMovesSlots) {
+  apply();
+  backends()[0].weight = 2;
+  const auto made = apply();
+  EXPECT_EQ(steps_of<PutBackend>(made).size(), 1u) << "the entry's label keeps the weight";
+  EXPECT_EQ(slots_of("10.0.1.11"), 126u) << "half of 251, rounded to the larger remainder";
+  ASSERT_EQ(made.effects.size(), 1u);
+  EXPECT_EQ(made.effects[0].unavoidable, 0u);
+}
+
+TEST_F(PlannerPlan, SameWeightsInOtherNumbersMoveNothing) {
+  apply();
+  for (auto& one : backends())
+    one.weight = 50;
+  const auto made = apply();
+  EXPECT_TRUE(steps_of<FillTable>(made).empty()) << test::text_of(made);
+  EXPECT_TRUE(steps_of<SwapFront>(made).empty()) << test::text_of(made);
+}
+
+TEST_F(PlannerPlan, OtherTableSizeMovesAll) {
+  apply();
+  config.pools[0].tableSize = 257;
+  const auto made = apply();
+  ASSERT_EQ(made.effects.size(), 1u);
+  EXPECT_EQ(made.effects[0].moved, 257u);
+  EXPECT_EQ(plane.image.tables.at("web").slots.size(), 257u);
+}
+
+TEST_F(PlannerPlan, OtherHashFunctionsAreKeptInTheTable) {
+  apply();
+  config.maglev.hashFunctions = 10;
+  apply();
+  EXPECT_EQ(plane.image.tables.at("web").hash_functions, 10);
+}
+
+TEST_F(PlannerPlan, ServiceComesAndGoesWithoutTouchingTables) {
+  apply();
+  config.services.push_back(test::service("dns", "10.0.0.101", 53, "web"));
+  auto made = apply();
+  ASSERT_EQ(made.steps.size(), 1u) << test::text_of(made);
+  EXPECT_EQ(steps_of<SwapFront>(made).at(0).services.size(), 2u);
+  config.services.pop_back();
+  made = apply();
+  ASSERT_EQ(made.steps.size(), 1u) << test::text_of(made);
+  EXPECT_EQ(steps_of<SwapFront>(made).at(0).services.size(), 1u);
+}
+
+TEST_F(PlannerPlan, DisabledServiceIsNotInTheFront) {
+  config.services[0].enabled = false;
+  apply();
+  EXPECT_TRUE(plane.image.services.empty());
+}
+
+TEST_F(PlannerPlan, ServiceMovesToAnotherPoolAndKeepsItsCounters) {
+  config.pools.push_back(test::pool("other", {backend("10.0.1.31")}));
+  apply();
+  const auto before = plane.image.services.begin()->second;
+  config.services[0].pool = "other";
+  const auto made = apply();
+  EXPECT_EQ(made.steps.size(), 1u) << test::text_of(made);
+  EXPECT_EQ(plane.image.services.begin()->second.id, before.id);
+  EXPECT_EQ(plane.image.services.begin()->second.pool, "other");
+}
+
+TEST_F(PlannerPlan, RenamedServiceKeepsItsCounters) {
+  apply();
+  const auto id = plane.image.services.begin()->second.id;
+  config.services[0].name = "shop";
+  const auto made = apply();
+  EXPECT_EQ(steps_of<SwapFront>(made).size(), 1u);
+  EXPECT_EQ(plane.image.services.begin()->second.id, id);
+}
+
+TEST_F(PlannerPlan, PoolGoesWithTableAndBackends) {
+  config.pools.push_back(test::pool("other", {backend("10.0.1.31"), backend("10.0.1.32")}));
+  apply();
+  config.pools.pop_back();
+  const auto made = apply();
+  EXPECT_EQ(steps_of<ForgetTable>(made).size(), 1u);
+  EXPECT_EQ(steps_of<RemoveBackend>(made).size(), 2u);
+  EXPECT_FALSE(plane.image.tables.contains("other"));
+  ASSERT_EQ(made.effects.size(), 1u);
+  EXPECT_EQ(made.effects[0].slots, 0u);
+  EXPECT_EQ(made.effects[0].unavoidable, small_table);
+}
+
+TEST_F(PlannerPlan, SameHostInTwoPoolsIsTwoBackends) {
+  config.pools.push_back(test::pool("l2", {backend("10.0.1.11")}, model::Forwarding::dsr_l2));
+  apply();
+  EXPECT_NE(running("10.0.1.11", "web").id, running("10.0.1.11", "l2").id);
+  EXPECT_EQ(running("10.0.1.11", "l2").forwarding, model::Forwarding::dsr_l2);
+}
+
+TEST_F(PlannerPlan, L4BackendsFeedThePoolDefault) {
+  config.l4_backends = {backend("10.0.1.41"), backend("10.0.1.42")};
+  config.services.push_back(test::service("plain", "10.0.0.100", 81, "default"));
+  apply();
+  EXPECT_EQ(plane.image.tables.at("default").slots.size(), small_table);
+}
+
+TEST_F(PlannerPlan, ChangedNeighbourIsOneWriteAndMovesNoFlow) {
+  apply();
+  machine.hop("10.0.1.12").destination = MacAddress{{2, 0, 9, 9, 9, 9}};
+  const auto made = apply();
+  ASSERT_EQ(made.steps.size(), 1u) << test::text_of(made);
+  EXPECT_EQ(steps_of<PutBackend>(made).at(0).backend.destination_mac,
+            (MacAddress{{2, 0, 9, 9, 9, 9}}));
+  EXPECT_TRUE(made.effects.empty());
+}
+
+TEST_F(PlannerPlan, LostRouteTakesABackendOutAndRecoveryBringsItBack) {
+  apply();
+  const auto before = plane.image;
+  machine.lose("10.0.1.12", "no route to 10.0.1.12");
+  auto made = apply();
+  EXPECT_EQ(slots_of("10.0.1.12"), 0u);
+  EXPECT_FALSE(running("10.0.1.12").resolved);
+  ASSERT_EQ(made.warnings.size(), 1u) << test::text_of(made);
+  EXPECT_EQ(made.warnings[0].pointer, "/pools/0/backends/1");
+  EXPECT_NE(made.warnings[0].message.find("no route to 10.0.1.12"), std::string::npos)
+      << made.warnings[0].message;
+  EXPECT_FALSE(made.warnings[0].suggestion.empty());
+
+  machine.topology.next_hops.erase(ip("10.0.1.12"));
+  made = apply();
+  EXPECT_TRUE(made.warnings.empty());
+  EXPECT_TRUE(plane.image.backends == before.backends);
+  EXPECT_EQ(plane.image.tables.at("web").slots, before.tables.at("web").slots)
+      << "its flows come back to it";
+}
+
+TEST_F(PlannerPlan, PoolWithoutAnyReachableBackendKeepsAllOfThemInTheTable) {
+  for (const auto* address : {"10.0.1.11", "10.0.1.12", "10.0.1.13"})
+    machine.lose(address, "no answer");
+  const auto made = apply();
+  EXPECT_EQ(plane.image.tables.at("web").slots.size(), small_table);
+  EXPECT_EQ(made.warnings.size(), 4u) << "one a backend and one for the pool:\n"
+                                      << test::text_of(made);
+}
+
+TEST_F(PlannerPlan, PoolWithoutEnabledBackendHasNoSlotsAndWarns) {
+  apply();
+  for (auto& one : backends())
+    one.enabled = false;
+  auto made = apply();
+  EXPECT_TRUE(plane.image.tables.at("web").slots.empty());
+  EXPECT_EQ(plane.image.tables.at("web").base, 0u);
+  ASSERT_EQ(made.warnings.size(), 1u);
+  EXPECT_EQ(made.warnings[0].pointer, "/pools/0");
+  ASSERT_EQ(made.effects.size(), 1u);
+  EXPECT_EQ(made.effects[0].unavoidable, small_table);
+
+  config.services.clear();
+  made = apply();
+  EXPECT_TRUE(made.warnings.empty()) << "no service needs the pool";
+}
+
+TEST_F(PlannerPlan, HandEditedSlotsAreHealed) {
+  apply();
+  auto& slots = plane.image.tables.at("web").slots;
+  const auto wanted = slots;
+  slots[17] = slots[17] == 1 ? 2 : 1;
+  const auto made = apply();
+  EXPECT_EQ(steps_of<FillTable>(made).size(), 1u);
+  EXPECT_EQ(plane.image.tables.at("web").slots, wanted);
+  EXPECT_EQ(made.effects.at(0).moved, 1u);
+}
+
+TEST_F(PlannerPlan, ModeOfAnInterfaceChangesByDetachAndAttach) {
+  apply();
+  config.xdp.interfaces[0].mode = model::XdpMode::SKB;
+  const auto made = apply();
+  ASSERT_EQ(made.steps.size(), 2u) << test::text_of(made);
+  EXPECT_EQ(steps_of<Detach>(made).at(0).interface, "eth0");
+  EXPECT_EQ(steps_of<Attach>(made).at(0).image.mode, model::XdpMode::SKB);
+}
+
+TEST_F(PlannerPlan, RecreatedInterfaceIsAttachedAgain) {
+  apply();
+  machine.topology.links.at("eth0").index = 12;
+  const auto made = apply();
+  EXPECT_EQ(steps_of<Attach>(made).at(0).image.ifindex, 12u);
+}
+
+TEST_F(PlannerPlan, InterfaceThatIsNoLongerNamedIsDetached) {
+  apply();
+  config.xdp.interfaces.clear();
+  const auto made = apply();
+  ASSERT_EQ(made.steps.size(), 1u) << test::text_of(made);
+  EXPECT_EQ(steps_of<Detach>(made).at(0).interface, "eth0");
+}
+
+TEST_F(PlannerPlan, InterfaceThatDoesNotExistIsRefusedByName) {
+  config.xdp.interfaces.push_back({.name = "eth7", .mode = model::XdpMode::DRV});
+  const auto made = make_plan(plane.image, config, machine.towards(config));
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.error().code, Code::invalid);
+  ASSERT_EQ(made.error().faults.size(), 1u);
+  EXPECT_EQ(made.error().faults[0].pointer, "/xdp/interfaces/1/name");
+  EXPECT_NE(made.error().faults[0].suggestion.find("eth0, eth1"), std::string::npos)
+      << made.error().faults[0].suggestion;
+}
+
+TEST_F(PlannerPlan, VanishedInterfaceDoesNotStopEverythingElse) {
+  apply();
+  machine.topology.links.erase("eth0");
+  backends().push_back(backend("10.0.1.14"));
+  const auto made = apply({.tolerate_missing_interfaces = true});
+  EXPECT_TRUE(plane.image.interfaces.empty());
+  EXPECT_GT(slots_of("10.0.1.14"), 0u);
+  ASSERT_EQ(made.warnings.size(), 1u);
+  EXPECT_EQ(made.warnings[0].pointer, "/xdp/interfaces/0/name");
+}
+
+TEST_F(PlannerPlan, InterfaceThatIsDownIsAttachedWithAWarning) {
+  machine.topology.links.at("eth0").up = false;
+  const auto made = apply();
+  EXPECT_TRUE(plane.image.interfaces.contains("eth0"));
+  ASSERT_EQ(made.warnings.size(), 1u);
+  EXPECT_EQ(made.warnings[0].pointer, "/xdp/interfaces/0/name");
+}
+
+TEST_F(PlannerPlan, EveryStepHasALineForPeople) {
+  config.xdp.interfaces.push_back({.name = "eth1", .mode = model::XdpMode::SKB});
+  apply();
+  config.xdp.interfaces.pop_back();
+  config.xdp.interfaces[0].mode = model::XdpMode::HW;
+  backends()[0] = backend("10.0.1.21");
+  machine.lose("10.0.1.21", "no answer");
+  std::string text;
+  for (const auto& step : plan().steps)
+    text += describe(step) + "\n";
+  EXPECT_EQ(text, "write backend 10.0.1.21 of pool web, which is unroutable\n"
+                  "fill 251 slots of pool web\n"
+                  "switch to a new front of 1 service(s)\n"
+                  "free 251 slots of the old table of pool web\n"
+                  "remove backend 10.0.1.11 of pool web\n"
+                  "detach eth0\n"
+                  "detach eth1\n"
+                  "attach eth0 in mode HW\n");
+}
+
+}  // namespace
+}  // namespace sluice
