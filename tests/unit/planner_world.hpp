@@ -204,6 +204,8 @@ class Plane {
                                                         held->second.base == step.base &&
                                                         held->second.slots.size() == step.slots)
       image.tables.erase(held);
+    if (step.slots == 0)
+      return;  // the pool had no memory to free
     for (const auto& [key, one] : seen_.services)
       if (const auto table = seen_.tables.find(one.pool);
           table != seen_.tables.end() && !table->second.slots.empty())
