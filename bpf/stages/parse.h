@@ -243,7 +243,7 @@ stage int parse(struct xdp_md *ctx, struct packet *packet)
 
 		if (likely((word & 0xffffff) == (0x450000 | ETH_IPV4)))
 			outcome = parse_ipv4(packet, active_front(), data, bytes);
-		else if (likely((word & 0xffff) == ETH_IPV6 && data + 74 <= end))
+		else if (likely((word & 0xf0ffff) == (0x600000 | ETH_IPV6) && data + 74 <= end))
 			outcome = parse_ipv6(packet, active_front(), data, bytes);
 	}
 	if (unlikely(outcome == PARSE_SLOWLY)) {

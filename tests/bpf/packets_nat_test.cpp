@@ -1,0 +1,291 @@
+// nat, frame by frame, both ways: addresses, ports and checksums, and who owns a source port.
+#include <bpf/bpf.h>
+
+#include "packets_fixture.hpp"
+
+namespace sluice::test {
+
+class PacketNat : public PacketTest {
+ protected:
+  /// Where the ports of a frame stand that has no tags, options and extensions.
+  static std::size_t l4(const Bytes& frame) { return frame.at(12) == 0x08 ? 34 : 54; }
+  static std::uint16_t source_port(const Bytes& frame, std::size_t at) {
+    return static_cast<std::uint16_t>(frame.at(at) << 8 | frame.at(at + 1));
+  }
+  static std::uint16_t source_port(const Bytes& frame) { return source_port(frame, l4(frame)); }
+
+  Bytes forward(const Packet& packet) { return send(packet.bytes(), forwarded(), "nat"); }
+  Bytes reply(const Packet& packet) {
+    return send(packet.bytes(), forwarded(), "nat-reply", way_out());
+  }
+  static void same(const Bytes& out, const Packet& packet) {
+    const auto expected = packet.bytes();
+    EXPECT_TRUE(out == expected) << "came out:" << dump(out, expected)
+                                 << "\nexpected:" << dump(expected, out);
+  }
+  /// A backend's frame as it arrives, and the answer as it goes to the router.
+  static Packet from_backend(std::string_view backend) {
+    return Packet().ether(mac_of(backend), out_mac);
+  }
+  static Packet to_router() { return Packet().ether(balancer_mac, router_mac); }
+  dataplane::Traffic nat_service() { return service(nat_port); }
+  void pass_time(std::uint32_t seconds) { loader_->tick(now_ += seconds); }
+
+  std::uint32_t now_ = 1000;
+};
+SLUICE_BOTH_ARMS(PacketNat);
+
+TEST_P(PacketNat, RequestAndReplyOverIpv4AreRewrittenToTheByte) {
+  const auto request = from_router().ip(client, vip, {.tos = 0x10, .ttl = 9, .id = 7});
+  const auto out = forward(Packet(request).tcp(40000, nat_port, syn));
+  const auto port = source_port(out);
+  EXPECT_GE(port, 20000);
+  EXPECT_LE(port, 31999);
+  const auto to = to_backend("10.0.1.11").ip(source, "10.0.1.11", {.tos = 0x10, .ttl = 9, .id = 7});
+  same(out, Packet(to).tcp(port, nat_port, syn));
+  const auto back = from_backend("10.0.1.11").ip("10.0.1.11", source, {.ttl = 63});
+  const auto answer = to_router().ip(vip, client, {.ttl = 63});
+  same(reply(Packet(back).tcp(nat_port, port, syn | ack)),
+       Packet(answer).tcp(nat_port, 40000, syn | ack));
+  same(forward(Packet(request).tcp(40000, nat_port, ack).payload("GET /")),
+       Packet(to).tcp(port, nat_port, ack).payload("GET /"));
+  same(reply(Packet(back).tcp(nat_port, port, ack).payload("odd")),
+       Packet(answer).tcp(nat_port, 40000, ack).payload("odd"));
+}
+
+TEST_P(PacketNat, RequestAndReplyOverIpv6AreRewrittenToTheByte) {
+  const auto out = forward(from_router().ip(client6, vip6).tcp(40000, nat_port, syn));
+  const auto port = source_port(out);
+  same(out, to_backend("fd00:1::11").ip(source6, "fd00:1::11").tcp(port, nat_port, syn));
+  same(reply(from_backend("fd00:1::11")
+                 .ip("fd00:1::11", source6)
+                 .tcp(nat_port, port, ack)
+                 .payload(33)),
+       to_router().ip(vip6, client6).tcp(nat_port, 40000, ack).payload(33));
+}
+
+TEST_P(PacketNat, UdpKeepsItsChecksumOrItsAbsence) {
+  const auto out = forward(from_router().ip(client, vip).udp(5353, nat_port).payload("query"));
+  const auto port = source_port(out);
+  same(out, to_backend("10.0.1.11").ip(source, "10.0.1.11").udp(port, nat_port).payload("query"));
+  same(reply(
+           from_backend("10.0.1.11").ip("10.0.1.11", source).udp(nat_port, port).payload("answer")),
+       to_router().ip(vip, client).udp(nat_port, 5353).payload("answer"));
+  same(forward(from_router().ip(client, vip).udp(5353, nat_port, false).payload("query")),
+       to_backend("10.0.1.11").ip(source, "10.0.1.11").udp(port, nat_port, false).payload("query"));
+  const auto out6 = forward(from_router().ip(client6, vip6).udp(5353, nat_port).payload("query"));
+  same(out6, to_backend("fd00:1::11")
+                 .ip(source6, "fd00:1::11")
+                 .udp(source_port(out6), nat_port)
+                 .payload("query"));
+}
+
+TEST_P(PacketNat, UdpChecksumThatComesOutAsZeroIsSentAsAllOnes) {
+  const auto port = source_port(forward(from_router().ip(client, vip).udp(5353, nat_port)));
+  // One of the 65,536 two-byte payloads makes the sum zero, which would say "no checksum" (RFC
+  // 768).
+  for (unsigned i = 0; i < 65536; i++) {
+    const std::string text{static_cast<char>(i >> 8), static_cast<char>(i)};
+    const auto expected =
+        to_backend("10.0.1.11").ip(source, "10.0.1.11").udp(port, nat_port).payload(text);
+    const auto bytes = expected.bytes();
+    if (bytes[40] != 0xff || bytes[41] != 0xff)
+      continue;
+    same(forward(from_router().ip(client, vip).udp(5353, nat_port).payload(text)), expected);
+    return;
+  }
+  FAIL() << "no payload gives this checksum";
+}
+
+TEST_P(PacketNat, TagsOptionsAndExtensionsStayAsTheyAre) {
+  const auto tagged = forward(from_router().tag(12).ip(client, vip).tcp(1, nat_port, syn));
+  same(tagged, to_backend("10.0.1.11")
+                   .tag(12)
+                   .ip(source, "10.0.1.11")
+                   .tcp(source_port(tagged, 38), nat_port, syn));
+  const auto options =
+      forward(from_router().ip(client, vip, {.option_words = 2}).tcp(2, nat_port, syn));
+  same(options, to_backend("10.0.1.11")
+                    .ip(source, "10.0.1.11", {.option_words = 2})
+                    .tcp(source_port(options, 42), nat_port, syn));
+  const auto extension = forward(from_router().ip(client6, vip6).extension(60, 1).udp(3, nat_port));
+  same(extension, to_backend("fd00:1::11")
+                      .ip(source6, "fd00:1::11")
+                      .extension(60, 1)
+                      .udp(source_port(extension, 70), nat_port));
+}
+
+TEST_P(PacketNat, BackendsOwnPortIsUsedAndUndoneOnTheWayBack) {
+  const auto out = forward(from_router().ip(client, vip).tcp(40000, other_nat_port, syn));
+  const auto port = source_port(out);
+  same(out, to_backend("10.0.1.12").ip(source, "10.0.1.12").tcp(port, 8080, syn));
+  same(reply(from_backend("10.0.1.12").ip("10.0.1.12", source).tcp(8080, port, syn | ack)),
+       to_router().ip(vip, client).tcp(other_nat_port, 40000, syn | ack));
+  const auto out6 = forward(from_router().ip(client6, vip6).udp(1, other_nat_port));
+  same(out6, to_backend("fd00:1::12").ip(source6, "fd00:1::12").udp(source_port(out6), 8080));
+}
+
+TEST_P(PacketNat, PreservedClientSeesOnlyTheDestinationChange) {
+  same(forward(from_router().ip(client, vip).tcp(40000, keep_port, syn)),
+       to_backend("10.0.1.41").ip(client, "10.0.1.41").tcp(40000, keep_port, syn));
+  same(reply(from_backend("10.0.1.41").ip("10.0.1.41", client).tcp(keep_port, 40000, syn | ack)),
+       to_router().ip(vip, client).tcp(keep_port, 40000, syn | ack));
+  same(forward(from_router().ip(client6, vip6).udp(40000, keep_port).payload("x")),
+       to_backend("fd00:1::41").ip(client6, "fd00:1::41").udp(40000, keep_port).payload("x"));
+  same(reply(
+           from_backend("fd00:1::41").ip("fd00:1::41", client6).udp(keep_port, 40000).payload("y")),
+       to_router().ip(vip6, client6).udp(keep_port, 40000).payload("y"));
+}
+
+TEST_P(PacketNat, WhatAPreservingBackendSendsOfItsOwnGoesToTheKernel) {
+  const auto in = from_backend("10.0.1.41").ip("10.0.1.41", client).tcp(22, 40000, ack).bytes();
+  EXPECT_TRUE(send(in, "pass", "unknown-reply", way_out()) == in);
+  const auto ping = from_backend("10.0.1.41").ip("10.0.1.41", client).icmp(8).bytes();
+  EXPECT_TRUE(send(ping, "pass", "icmp", way_out()) == ping);
+}
+
+TEST_P(PacketNat, ReplyOfNoFlowIsLeftToTheKernel) {
+  for (const auto& one :
+       {from_backend("10.0.1.11").ip("10.0.1.11", source).tcp(nat_port, 20000, ack),
+        from_backend("10.0.1.11").ip("10.0.1.11", source).tcp(443, 22, ack),
+        from_backend("fd00:1::11").ip("fd00:1::11", source6).udp(53, 31999)})
+    EXPECT_TRUE(send(one.bytes(), "pass", "unknown-reply", way_out()) == one.bytes());
+}
+
+TEST_P(PacketNat, ReplyFromAnotherAddressOrPortIsNotOfTheFlow) {
+  const auto port = source_port(forward(from_router().ip(client, vip).tcp(40000, nat_port, syn)));
+  for (const auto& one :
+       {from_backend("10.0.1.12").ip("10.0.1.12", source).tcp(nat_port, port, ack),
+        from_backend("10.0.1.11").ip("10.0.1.11", source).tcp(81, port, ack),
+        from_backend("10.0.1.11").ip("10.0.1.11", source).udp(nat_port, port)})
+    EXPECT_TRUE(send(one.bytes(), "pass", "unknown-reply", way_out()) == one.bytes());
+}
+
+TEST_P(PacketNat, FlowsToOneBackendNeverShareASourcePort) {
+  std::set<std::uint16_t> ports;
+  for (std::uint16_t i = 1; i <= 500; i++) {
+    const auto out = forward(from_router().ip(client, vip).tcp(i, nat_port, syn));
+    ASSERT_TRUE(ports.insert(source_port(out)).second) << "flow " << i << " took another's port";
+    ASSERT_EQ(source_port(forward(from_router().ip(client, vip).tcp(i, nat_port, ack))),
+              source_port(out))
+        << "a flow keeps its port";
+  }
+  EXPECT_EQ(nat_service().opened, 500u);
+}
+
+TEST_P(PacketNat, UsedUpPortsAreAReasonToDropAndIdleOnesAreReused) {
+  pass_time(0);
+  std::set<std::uint16_t> ports;
+  std::uint64_t refused = 0;
+  const auto count = [&] {
+    std::uint64_t drops = 0;
+    for (const auto& [name, counted] : verdicts())
+      drops += name.ends_with("drop no-port") ? counted.packets : 0;
+    return drops;
+  };
+  // One client with 15,000 ports, one backend with 12,000 ports towards it.
+  for (std::uint16_t i = 1; i <= 15000; i++) {
+    const auto outcome = run("in0", from_router().ip(client, vip).udp(i, nat_port).bytes());
+    if (outcome.verdict == 1)
+      refused++;
+    else
+      ASSERT_TRUE(ports.insert(source_port(outcome.packet)).second)
+          << "a port was given away twice";
+  }
+  EXPECT_GT(ports.size(), 11500u) << "most of the range is found";
+  EXPECT_EQ(refused, 15000 - ports.size());
+  EXPECT_EQ(count(), refused);
+  pass_time(59);
+  EXPECT_EQ(run("in0", from_router().ip(client, vip).udp(20000, nat_port).bytes()).verdict, 1u)
+      << "UDP flows live for 60 s";
+  pass_time(2);
+  forward(from_router().ip(client, vip).udp(20000, nat_port));
+}
+
+TEST_P(PacketNat, ConnectionIsCountedOnceWhenItOpensAndOnceWhenItCloses) {
+  const auto request = from_router().ip(client, vip);
+  const auto port = source_port(forward(Packet(request).tcp(40000, nat_port, syn)));
+  forward(Packet(request).tcp(40000, nat_port, syn));  // retransmitted
+  const auto back = from_backend("10.0.1.11").ip("10.0.1.11", source);
+  reply(Packet(back).tcp(nat_port, port, syn | ack));
+  forward(Packet(request).tcp(40000, nat_port, ack));
+  forward(Packet(request).tcp(40000, nat_port, fin | ack));
+  forward(Packet(request).tcp(40000, nat_port, fin | ack));  // retransmitted
+  reply(Packet(back).tcp(nat_port, port, fin | ack));
+  forward(Packet(request).tcp(40000, nat_port, ack));
+  const auto counted = nat_service();
+  EXPECT_EQ(counted.opened, 1u);
+  EXPECT_EQ(counted.closed, 1u);
+  EXPECT_EQ(counted.packets, 6u);
+  EXPECT_EQ(counted.reply_packets, 2u);
+  EXPECT_EQ(counted.reply_bytes, 2 * Packet(back).tcp(nat_port, port, ack).bytes().size());
+}
+
+TEST_P(PacketNat, SynOnAClosedConnectionOpensANewOne) {
+  const auto request = from_router().ip(client, vip);
+  forward(Packet(request).tcp(40000, nat_port, syn));
+  forward(Packet(request).tcp(40000, nat_port, rst));
+  const auto again = forward(Packet(request).tcp(40000, nat_port, syn));
+  EXPECT_EQ(nat_service().opened, 2u);
+  const auto back = from_backend("10.0.1.11").ip("10.0.1.11", source);
+  same(reply(Packet(back).tcp(nat_port, source_port(again), syn | ack)),
+       to_router().ip(vip, client).tcp(nat_port, 40000, syn | ack));
+}
+
+TEST_P(PacketNat, ReplyFollowsTheClientsRouterWhenItChanges) {
+  const auto port = source_port(forward(from_router().ip(client, vip).tcp(40000, nat_port, syn)));
+  const MacAddress other{{2, 0, 0, 0, 8, 8}};
+  forward(Packet().ether(other, balancer_mac).ip(client, vip).tcp(40000, nat_port, ack));
+  same(reply(from_backend("10.0.1.11").ip("10.0.1.11", source).tcp(nat_port, port, ack)),
+       Packet().ether(balancer_mac, other).ip(vip, client).tcp(nat_port, 40000, ack));
+}
+
+TEST_P(PacketNat, FlowsOfARemovedBackendMoveToAnother) {
+  forward(from_router().ip(client, vip).tcp(40000, nat_port, syn));
+  auto& pool = config_.pools[0];
+  pool.backends = {backend("10.0.1.12")};
+  apply(config_, topology_);
+  const auto out = forward(from_router().ip(client, vip).tcp(40000, nat_port, ack));
+  same(out, to_backend("10.0.1.12").ip(source, "10.0.1.12").tcp(source_port(out), nat_port, ack));
+}
+
+TEST_P(PacketNat, FlowsStayWithTheirBackendWhenTheTableChanges) {
+  const auto out = forward(from_router().ip(client, vip).tcp(40000, nat_port, syn));
+  auto& pool = config_.pools[0];
+  pool.backends = {backend("10.0.1.11"), backend("10.0.1.12", 100)};
+  apply(config_, topology_);
+  for (std::uint16_t i = 0; i < 20; i++)
+    same(forward(from_router().ip(client, vip).tcp(40000, nat_port, ack)),
+         to_backend("10.0.1.11").ip(source, "10.0.1.11").tcp(source_port(out), nat_port, ack));
+}
+
+TEST_P(PacketNat, WhatCannotBeDeliveredIsDroppedWithTheReason) {
+  const auto fits = forward(from_router().ip(client, vip).udp(1, small_nat_port).payload(172));
+  same(fits, to_backend("10.0.1.61")
+                 .ip(source, "10.0.1.61")
+                 .udp(source_port(fits), small_nat_port)
+                 .payload(172));
+  check({"one byte too long",
+         from_router().ip(client, vip).udp(1, small_nat_port).payload(173),
+         "drop",
+         "too-big",
+         {}});
+  topology_.next_hops.at(ip("10.0.1.11")).resolved = false;
+  config_.pools[0].backends = {backend("10.0.1.11")};
+  apply(config_, topology_);
+  check({"no MAC", from_router().ip(client, vip).tcp(9, nat_port, syn), "drop", "unresolved", {}});
+}
+
+TEST_P(PacketNat, AnotherFamilyCannotBeTranslated) {
+  for (auto& one : config_.services)
+    if (one.port == nat_port && one.address == ip(vip6))
+      one.pool = "p80";
+  apply(config_, topology_);
+  check({"IPv6 to an IPv4 backend",
+         from_router().ip(client6, vip6).tcp(9, nat_port, syn),
+         "drop",
+         "family-mismatch",
+         {}});
+}
+
+}  // namespace sluice::test
