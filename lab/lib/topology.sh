@@ -140,7 +140,11 @@ TEXT
   fi
 }
 
+# No other host can have a lab's addresses: nothing waits for duplicate address detection.
+no_dad() { for link; do echo "sysctl ipv6/conf/$link/accept_dad 0"; done; }
+
 describe_client() {
+  no_dad eth0
   echo "link set lo up"
   echo "link set eth0 up"
   if [ -n "$FLAT" ]; then
@@ -157,6 +161,7 @@ describe_client() {
 # The balancer's kernel forwards nothing: what XDP does not take, it must not carry either.
 describe_lb() {
   local link=eth0
+  no_dad $(lb_links)
   cat <<TEXT
 sysctl ipv4/ip_forward 0
 sysctl ipv4/conf/all/rp_filter 0
@@ -189,6 +194,7 @@ describe_backend() {
   local host hop4=10.0.1.1 hop6=fd00:1::1
   host=$(backend_host "$1")
   [ -z "$THROUGH_LB" ] || hop4=10.0.1.2 hop6=fd00:1::2
+  no_dad eth0
   cat <<TEXT
 sysctl ipv4/conf/all/rp_filter 0
 sysctl ipv4/conf/default/rp_filter 0

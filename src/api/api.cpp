@@ -47,11 +47,6 @@ Api::Api(control::Controller& controller, store::Store& store)
 }
 
 Result<boost::json::value> Api::body_of(const Call& call) const {
-  const auto type = call.request.header("content-type").value_or("application/json");
-  const auto plain = type.substr(0, type.find(';'));
-  if (plain != "application/json" && plain != "application/merge-patch+json" &&
-      plain != "application/x-www-form-urlencoded")  // what curl -d says unless told otherwise
-    return fail(Code::unsupported, "the body is " + type + "; send application/json");
   return codec::parse(call.request.body);
 }
 
@@ -71,6 +66,13 @@ Result<Reply> Api::change(const Call& call, const control::Edit& edit, IfMatch i
   if (!change)
     return fail(change.error());
   return Reply{.body = codec::to_json(view_of(*change)), .etag = change->generation};
+}
+
+Result<Reply> Api::create(const Call& call, const control::Edit& edit) const {
+  auto reply = change(call, edit);
+  if (reply && reply->body.at("applied").as_bool())
+    reply->status = 201;
+  return reply;
 }
 
 Result<model::EffectivePool> Api::pool(const std::string& name) const {

@@ -27,6 +27,8 @@ class Api {
   /// Runs an edit with If-Match, dryRun, actor and reason of the request.
   Result<Reply> change(const Call& call, const control::Edit& edit,
                        IfMatch if_match = IfMatch::optional) const;
+  /// The same where the edit makes something: 201 unless it is a dry run.
+  Result<Reply> create(const Call& call, const control::Edit& edit) const;
   Result<boost::json::value> body_of(const Call& call) const;
   Result<model::EffectivePool> pool(const std::string& name) const;
 

@@ -48,11 +48,14 @@ json::object operation_of(const Route& route, json::object& schemas) {
   json::object problem{{"description", "a problem document (RFC 9457)"},
                        {"content", content(codec::schema(codec::type_of<Problem>(), schemas),
                                            "application/problem+json")}};
-  json::object operation{
-      {"operationId", route.id},
-      {"summary", route.summary},
-      {"parameters", parameters_of(route)},
-      {"responses", json::object{{"200", std::move(reply)}, {"default", std::move(problem)}}}};
+  json::object responses{{"default", std::move(problem)}};
+  if (route.creates)
+    responses["201"] = reply;
+  responses["200"] = std::move(reply);
+  json::object operation{{"operationId", route.id},
+                         {"summary", route.summary},
+                         {"parameters", parameters_of(route)},
+                         {"responses", std::move(responses)}};
   if (route.body)
     operation["requestBody"] = {{"required", true},
                                 {"content", content(codec::schema(route.body(), schemas))}};

@@ -16,7 +16,8 @@ struct Kind {
   const char* title;
 };
 
-constexpr std::array<Kind, 11> kinds{{
+constexpr std::array<Kind, 12> kinds{{
+    {Code::malformed, 400, "malformed", "The body cannot be read"},
     {Code::invalid, 422, "invalid", "The input breaks a rule"},
     {Code::not_found, 404, "not-found", "There is no such thing"},
     {Code::exists, 409, "exists", "It exists already"},

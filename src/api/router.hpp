@@ -35,7 +35,8 @@ struct Route {
   std::function<Result<Reply>(const Call&)> handle;
   const codec::TypeDesc& (*reply)() = nullptr;  ///< absent: free-form JSON
   const codec::TypeDesc& (*body)() = nullptr;
-  bool writes = false;  ///< takes `?dryRun=true` and `X-Reason`
+  bool writes = false;   ///< takes `?dryRun=true` and `X-Reason`
+  bool creates = false;  ///< answers with 201 once it has made something
   IfMatch if_match = IfMatch::none;
 };
 

@@ -48,12 +48,13 @@ void Api::add_pool_routes() {
                  auto added = read_pool(call);
                  if (!added)
                    return fail(added.error());
-                 return change(
+                 return create(
                      call, [&](const model::Config& config) { return add_pool(config, *added); });
                },
                .reply = codec::type_of<ChangeReply>,
                .body = codec::type_of<model::Pool>,
                .writes = true,
+               .creates = true,
                .if_match = IfMatch::optional});
   router_.add({.method = "GET",
                .path = "/api/v1/pools/{pool}",
@@ -143,13 +144,14 @@ void Api::add_backend_routes(const std::string& prefix, const std::string& id_su
                  auto backend = model::read_backend(*body);
                  if (!backend)
                    return fail(backend.error());
-                 return change(call, [&](const model::Config& config) {
+                 return create(call, [&](const model::Config& config) {
                    return add_backend(config, pool_in(call), *backend);
                  });
                },
                .reply = codec::type_of<ChangeReply>,
                .body = codec::type_of<model::Backend>,
                .writes = true,
+               .creates = true,
                .if_match = IfMatch::optional});
   router_.add({.method = "GET",
                .path = prefix + "/{id}",

@@ -37,13 +37,14 @@ void Api::add_service_routes() {
                  auto service = read_service(call);
                  if (!service)
                    return fail(service.error());
-                 return change(call, [&](const model::Config& config) {
+                 return create(call, [&](const model::Config& config) {
                    return add_service(config, *service);
                  });
                },
                .reply = codec::type_of<ChangeReply>,
                .body = codec::type_of<model::Service>,
                .writes = true,
+               .creates = true,
                .if_match = IfMatch::optional});
   router_.add({.method = "GET",
                .path = "/api/v1/services/{name}",

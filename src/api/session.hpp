@@ -30,8 +30,8 @@ struct Server::State {
 asio::awaitable<void> serve_stream(std::shared_ptr<Server::State> state, Stream stream,
                                    beast::http::request<beast::http::string_body> upgrade);
 
-/// Runs a call on the control executor and comes back with its value. `call` is a named object of the caller's, never a
-/// temporary: g++ 12 destroys temporaries of a co_await expression twice.
+/// Runs a call on the control executor and comes back with its value. `call` is a named object of
+/// the caller's, never a temporary: g++ 12 destroys temporaries of a co_await expression twice.
 template <class Call>
 asio::awaitable<std::invoke_result_t<const Call&>> on_control(const Server::State& state,
                                                               const Call& call) {

@@ -17,6 +17,7 @@ struct Fault {
 
 /// Why a call failed, coarse enough to choose an HTTP status or an exit code from.
 enum class Code {
+  malformed,     ///< the input cannot be read at all: not JSON
   invalid,       ///< the input breaks a rule; `faults` says which
   not_found,     ///< the named thing does not exist
   exists,        ///< the named thing exists already

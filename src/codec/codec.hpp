@@ -5,6 +5,7 @@
 #include <boost/json.hpp>
 
 #include "base/result.hpp"
+#include "base/text.hpp"
 #include "codec/reflect.hpp"
 
 namespace sluice::codec {
@@ -38,7 +39,7 @@ Result<T> from_json(const boost::json::value& json) {
   auto faults = decode(type_of<T>(), json, &object);
   if (faults.empty())
     return object;
-  return fail(Code::invalid, "the document has " + std::to_string(faults.size()) + " fault(s)",
+  return fail(Code::invalid, "the document has " + counted(faults.size(), "fault"),
               std::move(faults));
 }
 

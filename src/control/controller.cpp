@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "base/text.hpp"
 #include "codec/codec.hpp"
 #include "model/document.hpp"
 #include "model/validate.hpp"
@@ -126,8 +127,7 @@ Result<Change> Controller::attempt(const model::Config& wanted, const ChangeOpti
     return fail(known.error());
   if (auto faults = model::validate(wanted, with_configured_interfaces(*known, config_));
       !faults.empty())
-    return fail(Code::invalid,
-                "the configuration has " + std::to_string(faults.size()) + " fault(s)",
+    return fail(Code::invalid, "the configuration has " + counted(faults.size(), "fault"),
                 std::move(faults));
 
   auto topology = look(wanted, patience);
@@ -162,8 +162,9 @@ Result<Change> Controller::attempt(const model::Config& wanted, const ChangeOpti
   generation_ = *number;
   drift_.clear();
   change.generation = generation_;
-  spdlog::info("generation {} by {}: {} step(s){}{}", generation_, options.actor,
-               change.plan.steps.size(), options.reason.empty() ? "" : ", ", options.reason);
+  spdlog::info("generation {} by {}: {}{}{}", generation_, options.actor,
+               counted(change.plan.steps.size(), "step"), options.reason.empty() ? "" : ", ",
+               options.reason);
   for (const auto& warning : change.plan.warnings)
     spdlog::warn("{}: {}", warning.pointer, warning.message);
   return change;

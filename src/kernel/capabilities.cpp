@@ -47,7 +47,8 @@ std::string explain_missing(const std::vector<std::string>& missing) {
       names += i + 1 == missing.size() ? " and " : ", ";
     names += missing[i];
   }
-  return "sluiced needs " + names + "; run it as root, or give it the " +
+  return names + (missing.size() == 1 ? " is" : " are") +
+         " missing; run it as root, or give it the " +
          (missing.size() == 1 ? "capability" : "capabilities") +
          " with setcap or systemd's AmbientCapabilities=";
 }

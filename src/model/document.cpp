@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "base/text.hpp"
 #include "codec/codec.hpp"
 #include "model/layout.hpp"
 #include "model/validate.hpp"
@@ -50,12 +51,9 @@ Result<Config> read_document(const json::value& document, const Topology* topolo
   // Before entries move between lists, so that pointers name the places of the document.
   auto broken = broken_rules(config, topology, faults);
   faults.insert(faults.end(), broken.begin(), broken.end());
-  if (!faults.empty()) {
-    const auto count = std::to_string(faults.size());
-    return fail(Code::invalid,
-                "the configuration has " + count + (faults.size() == 1 ? " fault" : " faults"),
+  if (!faults.empty())
+    return fail(Code::invalid, "the configuration has " + counted(faults.size(), "fault"),
                 std::move(faults));
-  }
   distribute_backends(config);
   return config;
 }

@@ -1,4 +1,5 @@
 // Steps in words.
+#include "base/text.hpp"
 #include "planner/plan.hpp"
 
 namespace sluice::planner {
@@ -33,7 +34,7 @@ struct Describe {
     return "fill " + std::to_string(step.table.slots.size()) + " slots of pool " + step.pool;
   }
   std::string operator()(const SwapFront& step) const {
-    return "switch to a new front of " + std::to_string(step.services.size()) + " service(s)";
+    return "switch to a new front of " + counted(step.services.size(), "service");
   }
   std::string operator()(const ForgetTable& step) const {
     if (step.slots == 0)

@@ -12,13 +12,13 @@ TEST(Capabilities, NothingMissingNeedsNoWords) {
 
 TEST(Capabilities, OneMissingIsNamedWithTheCure) {
   EXPECT_EQ(explain_missing({"CAP_BPF"}),
-            "sluiced needs CAP_BPF; run it as root, or give it the capability with setcap or "
+            "CAP_BPF is missing; run it as root, or give it the capability with setcap or "
             "systemd's AmbientCapabilities=");
 }
 
 TEST(Capabilities, SeveralMissingAreAllNamed) {
   const auto text = explain_missing({"CAP_NET_ADMIN", "CAP_BPF", "CAP_NET_RAW"});
-  EXPECT_TRUE(text.starts_with("sluiced needs CAP_NET_ADMIN, CAP_BPF and CAP_NET_RAW; ")) << text;
+  EXPECT_TRUE(text.starts_with("CAP_NET_ADMIN, CAP_BPF and CAP_NET_RAW are missing; ")) << text;
 }
 
 }  // namespace

@@ -367,7 +367,7 @@ TEST_F(PlannerPlan, EveryStepHasALineForPeople) {
     text += describe(step) + "\n";
   EXPECT_EQ(text, "write backend 10.0.1.21 of pool web, which is unroutable\n"
                   "fill 251 slots of pool web\n"
-                  "switch to a new front of 1 service(s)\n"
+                  "switch to a new front of 1 service\n"
                   "free 251 slots of the old table of pool web\n"
                   "remove backend 10.0.1.11 of pool web\n"
                   "detach eth0\n"

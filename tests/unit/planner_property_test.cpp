@@ -179,8 +179,9 @@ TEST(PlannerProperty, AnySequenceOfChangesKeepsPacketsSafe) {
         for (const auto& put : test::steps_of<PutBackend>(*made))
           ASSERT_NE(put.backend.id, step.id) << "the id of a removed backend is given away";
       for (const auto& [key, entry] : plane.image.backends) {
-        if (const auto was = before.backends.find(key); was != before.backends.end())
+        if (const auto was = before.backends.find(key); was != before.backends.end()) {
           ASSERT_EQ(entry.id, was->second.id) << "a backend that stays changes its id";
+        }
         for (const auto& service : admin.config.services)
           ASSERT_NE(entry.source, service.address) << "packets would come from a VIP";
       }

@@ -152,10 +152,11 @@ class Plane {
       std::visit([&](const auto& one) { take(one); }, step);
     }
     for (const auto& [name, table] : image.tables)
-      if (const auto after = plan.after.tables.find(name); after != plan.after.tables.end())
+      if (const auto after = plan.after.tables.find(name); after != plan.after.tables.end()) {
         EXPECT_TRUE(seen_.tables[name].slots.empty() ||
                     seen_.tables[name].base == after->second.base)
             << "packets still see the old table of pool " << name;
+      }
     EXPECT_TRUE(image == plan.after) << "the steps do not lead to what the plan promises:\n"
                                      << text_of(plan);
     check();
@@ -208,16 +209,18 @@ class Plane {
       return;  // the pool had no memory to free
     for (const auto& [key, one] : seen_.services)
       if (const auto table = seen_.tables.find(one.pool);
-          table != seen_.tables.end() && !table->second.slots.empty())
+          table != seen_.tables.end() && !table->second.slots.empty()) {
         EXPECT_NE(table->second.base, step.base)
             << "service " << one.name << " still points to a table that is freed";
+      }
   }
   void take(const planner::RemoveBackend& step) {
     EXPECT_EQ(image.backends.at(step.key).id, step.id);
     for (const auto& [key, one] : seen_.services)
-      if (const auto table = seen_.tables.find(one.pool); table != seen_.tables.end())
+      if (const auto table = seen_.tables.find(one.pool); table != seen_.tables.end()) {
         EXPECT_EQ(std::ranges::count(table->second.slots, step.id), 0)
             << "a slot of " << one.pool << " still names the removed backend " << step.id;
+      }
     image.backends.erase(step.key);
   }
   void take(const planner::Detach& step) {
