@@ -41,17 +41,18 @@ std::optional<std::map<std::string, std::string>> match(std::string_view pattern
   return variables;
 }
 
+/// Nothing that a page of another site may send without being asked about it (a form, plain text).
 bool is_json(const std::string& content_type) {
   const auto plain = content_type.substr(0, content_type.find(';'));
-  return plain == "application/json" || plain == "application/merge-patch+json" ||
-         plain == "application/x-www-form-urlencoded";  // what curl -d says unless told otherwise
+  return plain == "application/json" || plain == "application/merge-patch+json";
 }
 
 Response run(const Route& route, const Call& call) {
   const auto& request = call.request;
   const auto type = request.header("content-type").value_or("application/json");
   if (route.body && !is_json(type))
-    return problem_response(415, "the body is " + type + "; send application/json", request.id);
+    return problem_response(
+        415, "the body is '" + type + "'; send it with Content-Type: application/json", request.id);
   try {
     auto reply = route.handle(call);
     if (!reply)

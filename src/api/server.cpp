@@ -45,6 +45,16 @@ std::string request_id_of(const HttpRequest& request) {
   return sane ? id : new_request_id();
 }
 
+/// A browser says from which site a page asks. Pages of other sites may not: nobody here has logged
+/// in.
+bool is_foreign(const HttpRequest& request) {
+  const std::string_view origin = request[http::field::origin];
+  const auto host = origin.find("://");
+  return !origin.empty() &&
+         (host == origin.npos ||
+          origin.substr(host + 3) != std::string_view(request[http::field::host]));
+}
+
 Request plain(const HttpRequest& from) {
   Request request;
   request.method = std::string(from.method_string());
@@ -109,6 +119,13 @@ asio::awaitable<void> serve_connection(std::shared_ptr<Server::State> state, Str
       break;
     }
     auto message = parser.release();
+    if (is_foreign(message)) {
+      const auto id = request_id_of(message);
+      const auto answer = problem_response(403, "a page of another site may not use this API", id);
+      auto response = dressed(answer, id, message.version(), false, false);
+      co_await http::async_write(stream, response, asio::as_tuple(asio::use_awaitable));
+      break;
+    }
     if (beast::websocket::is_upgrade(message) &&
         std::string_view(message.target()).substr(0, message.target().find('?')) == stream_path) {
       co_await serve_stream(std::move(state), std::move(stream), std::move(message));

@@ -44,13 +44,13 @@ TEST(Rights, RootLacksNothing) {
 
 TEST(Rights, DroppedCapabilitiesAreNamed) {
   const auto text = told_without({CAP_NET_ADMIN, CAP_NET_RAW});
-  EXPECT_TRUE(text.starts_with("sluiced needs CAP_NET_ADMIN and CAP_NET_RAW; ")) << text;
+  EXPECT_TRUE(text.starts_with("CAP_NET_ADMIN and CAP_NET_RAW are missing; ")) << text;
 }
 
 TEST(Rights, SysAdminStandsInForBpfAndPerfmon) {
   EXPECT_EQ(told_without({CAP_BPF, CAP_PERFMON}), "");
   const auto text = told_without({CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN});
-  EXPECT_TRUE(text.starts_with("sluiced needs CAP_BPF and CAP_PERFMON; ")) << text;
+  EXPECT_TRUE(text.starts_with("CAP_BPF and CAP_PERFMON are missing; ")) << text;
 }
 
 }  // namespace

@@ -1,0 +1,1 @@
+sluice_unit_test(base SOURCES base_test.cpp USES base)

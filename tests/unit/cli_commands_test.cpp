@@ -1,0 +1,189 @@
+// What a command line asks of the daemon, what is printed, and with which code it ends.
+#include "cli/commands.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+namespace sluice::cli {
+namespace {
+
+using ::testing::HasSubstr;
+
+/// One run of sluicectl against a daemon that answers with what the test says.
+class Commands : public testing::Test {
+ protected:
+  Exit run(std::vector<std::string> arguments) {
+    CLI::App app;
+    app.fallthrough();
+    bool json = false;
+    app.add_flag("--json", json);
+    std::function<Exit(Session&)> command;
+    add_commands(app, command);
+    std::ranges::reverse(arguments);
+    try {
+      app.parse(arguments);
+    } catch (const CLI::ParseError&) {
+      return Exit::usage;
+    }
+    out.str("");
+    err.str("");
+    Session session{
+        .exchange = [this](const Request& request) -> Result<Reply> {
+          asked.push_back(request);
+          if (unreachable)
+            return fail(Code::unavailable, "nobody listens");
+          return reply;
+        },
+        .address = {.socket = "/run/sluice/default.sock",
+                    .host = {},
+                    .port = {},
+                    .instance = "default"},
+        .out = out,
+        .err = err,
+        .in = in,
+        .json = json,
+        .detach_directly =
+            [this](const std::string& instance, const std::optional<std::string>& interface) {
+              detached = instance + " " + interface.value_or("all");
+              return Result<std::vector<std::string>>{{interface.value_or("eth0")}};
+            },
+        .pause = [] { return false; },
+        .height = [] { return 0u; }};
+    return command(session);
+  }
+  std::string asked_for() const {
+    return asked.empty()
+               ? ""
+               : asked.back().method + " " + asked.back().target + " " + asked.back().body;
+  }
+
+  Reply reply{
+      200,
+      R"({"generation": 7, "applied": true, "plan": {"empty": true, "steps": [], "effects": [], "warnings": []}})"};
+  bool unreachable = false;
+  std::vector<Request> asked;
+  std::string detached;
+  std::stringstream out, err, in;
+};
+
+TEST_F(Commands, ABackendIsAddedWithWhatWasSaidAndNothingElse) {
+  EXPECT_EQ(run({"backend", "add", "[fd00::1]:80", "--weight", "3", "--pool", "video", "--reason",
+                 "new"}),
+            Exit::ok);
+  EXPECT_EQ(asked_for(),
+            R"(POST /api/v1/pools/video/backends {"ip":"fd00::1","port":80,"weight":3})");
+  ASSERT_EQ(asked.back().headers.size(), 1u);
+  EXPECT_EQ(asked.back().headers[0].second, "new");
+  EXPECT_THAT(out.str(), HasSubstr("generation 7 is running"));
+}
+
+TEST_F(Commands, ADryRunAsksForThePlan) {
+  reply.body = R"({"generation": 7, "applied": false, "plan": {"empty": false, "steps": ["do this"],
+    "effects": [{"pool": "p", "slots": 65537, "moved": 100, "unavoidable": 90}],
+    "warnings": [{"pointer": "/pools/0", "message": "look out", "suggestion": "do that"}]}})";
+  EXPECT_EQ(run({"backend", "remove", "10.0.1.11", "--dry-run"}), Exit::ok);
+  EXPECT_EQ(asked_for(), "DELETE /api/v1/pools/default/backends/10.0.1.11?dryRun=true ");
+  for (const char* text : {"1. do this", "65537", "look out", "do that", "unchanged"})
+    EXPECT_THAT(out.str(), HasSubstr(text));
+}
+
+TEST_F(Commands, ARefusalIsToldFieldByFieldWithItsOwnExitCode) {
+  reply = {422, R"({"status": 422, "detail": "the configuration has 1 fault", "requestId": "x",
+    "errors": [{"pointer": "/l4_backends/0/weight", "message": "must be between 1 and 100", "suggestion": "give less"}]})"};
+  EXPECT_EQ(run({"backend", "add", "10.0.1.11"}), Exit::refused);
+  for (const char* text :
+       {"the configuration has 1 fault", "/l4_backends/0/weight", "must be between", "give less"})
+    EXPECT_THAT(err.str(), HasSubstr(text));
+  EXPECT_EQ(out.str(), "");
+}
+
+TEST_F(Commands, ExitCodesTellWhatToDoNext) {
+  EXPECT_EQ(exit_for_status(201), Exit::ok);
+  EXPECT_EQ(exit_for_status(404), Exit::not_found);
+  EXPECT_EQ(exit_for_status(409), Exit::refused);
+  EXPECT_EQ(exit_for_status(412), Exit::stale);
+  EXPECT_EQ(exit_for_status(428), Exit::stale);
+  EXPECT_EQ(exit_for_status(507), Exit::refused);
+  EXPECT_EQ(exit_for_status(500), Exit::internal);
+  unreachable = true;
+  EXPECT_EQ(run({"status"}), Exit::unreachable);
+  EXPECT_THAT(err.str(), HasSubstr("nobody listens"));
+  EXPECT_EQ(run({"backend", "add", "10.0.1"}), Exit::usage);
+  EXPECT_EQ(run({"bakcend", "add"}), Exit::usage);
+  EXPECT_EQ(run({"backend", "set", "10.0.1.11"}), Exit::usage) << "nothing to change";
+}
+
+TEST_F(Commands, AFileIsSentAndItsSyntaxErrorsNameIt) {
+  const auto file = std::filesystem::temp_directory_path() /
+                    ("sluice-cli-" + std::to_string(getpid()) + ".jsonc");
+  std::ofstream(file) << "{ // why\n \"l4_backends\": [\"10.0.1.11\",], }";
+  EXPECT_EQ(run({"config", "set", file.string(), "--if-match", "6"}), Exit::ok);
+  EXPECT_EQ(asked_for(), R"(PUT /api/v1/config {"l4_backends":["10.0.1.11"]})");
+  EXPECT_EQ(asked.back().headers.at(0).second, "\"6\"");
+  EXPECT_EQ(run({"plan", file.string()}), Exit::ok);
+  EXPECT_THAT(asked_for(), HasSubstr("PUT /api/v1/config?dryRun=true"));
+  std::ofstream(file) << "{\n]";
+  EXPECT_EQ(run({"config", "set", file.string(), "--if-match", "6"}), Exit::usage);
+  EXPECT_THAT(err.str(), HasSubstr(file.string()));
+  EXPECT_THAT(err.str(), HasSubstr("line 2"));
+  std::filesystem::remove(file);
+  EXPECT_EQ(run({"config", "set", file.string()}), Exit::usage) << "there is no such file";
+}
+
+TEST_F(Commands, JsonIsPrintedAsItCame) {
+  reply.body = R"([{"name":"web"}])";
+  EXPECT_EQ(run({"--json", "service", "list"}), Exit::ok);
+  EXPECT_EQ(out.str(), reply.body + "\n");
+}
+
+TEST_F(Commands, DetachWorksWithoutADaemon) {
+  unreachable = true;
+  EXPECT_EQ(run({"detach", "eth0"}), Exit::ok);
+  EXPECT_EQ(detached, "default eth0");
+  EXPECT_EQ(run({"detach", "--all"}), Exit::ok);
+  EXPECT_EQ(detached, "default all");
+  EXPECT_EQ(run({"detach"}), Exit::usage);
+  unreachable = false;
+  detached.clear();
+  EXPECT_EQ(run({"detach", "eth0"}), Exit::ok);
+  EXPECT_EQ(asked_for(), "POST /api/v1/interfaces/eth0/detach ");
+  EXPECT_EQ(detached, "") << "a daemon that runs is asked, or it would attach it again";
+}
+
+TEST_F(Commands, StatusAndStatsAreTables) {
+  reply.body =
+      R"({"version": "1.2", "generation": 3, "uptimeMs": 61000, "adopted": true, "drift": "eth9 is gone",
+    "interfaces": [{"name": "eth0", "mode": "DRV", "attached": true, "programId": 12},
+                   {"name": "eth9", "mode": "SKB", "attached": false, "programId": 0, "problem": "there is no eth9"}],
+    "services": 1, "pools": 1, "backends": 3, "backendsActive": 2})";
+  EXPECT_EQ(run({"status"}), Exit::ok);
+  for (const char* text :
+       {"sluiced 1.2", "generation 3", "1 min 1 s", "eth9 is gone", "there is no eth9", "2 active"})
+    EXPECT_THAT(out.str(), HasSubstr(text));
+  reply.body = R"({"totals": {"packets": 1234567, "bytes": 1, "drops": 2},
+    "interfaces": [{"interface": "eth0", "packets": 4, "verdicts": [{"verdict": "tx", "reason": "nat", "packets": 3, "bytes": 1}]}],
+    "services": [{"name": "web", "address": "fd00::1", "port": 80, "protocol": "tcp", "pool": "p", "packets": 9}],
+    "backends": [{"id": "10.0.1.11", "pool": "p", "opened": 1}, {"id": "10.0.1.12", "pool": "p", "opened": 3}]})";
+  EXPECT_EQ(run({"stats"}), Exit::ok);
+  for (const char* text : {"1,234,567 packets", "75.0%", "[fd00::1]:80/tcp", "nat"})
+    EXPECT_THAT(out.str(), HasSubstr(text));
+}
+
+TEST_F(Commands, AReplyThatIsNoJsonIsNoSuccess) {
+  reply = {200, "<html>"};
+  EXPECT_EQ(run({"status"}), Exit::internal);
+  EXPECT_THAT(err.str(), HasSubstr("see whether sluiced listens there"));
+}
+
+TEST_F(Commands, AReasonWithALineBreakDoesNotStartANewHeader) {
+  EXPECT_EQ(run({"backend", "remove", "10.0.1.11", "--reason", "a\r\nX-Evil: 1"}), Exit::usage);
+  EXPECT_TRUE(asked.empty());
+}
+
+}  // namespace
+}  // namespace sluice::cli

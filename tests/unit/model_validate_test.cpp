@@ -1,0 +1,203 @@
+// Every rule that spans fields: broken, it is named with the pointer of the field to change; kept,
+// it is silent.
+#include "model/validate.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "codec/codec.hpp"
+#include "model/document.hpp"
+
+namespace sluice::model {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+std::vector<std::string> pointers(const std::string& text, const Topology* topology = nullptr) {
+  auto config = read_document(codec::parse(text).value(), topology);
+  std::vector<std::string> found;
+  if (!config)
+    for (const auto& fault : config.error().faults) {
+      found.push_back(fault.pointer);
+      EXPECT_FALSE(fault.message.empty() || fault.suggestion.empty()) << fault.pointer;
+    }
+  return found;
+}
+std::string service(const std::string& name, const std::string& address, const std::string& pool,
+                    const std::string& port = "80") {
+  return R"({"name": ")" + name + R"(", "address": ")" + address + R"(", "port": )" + port +
+         R"(, "pool": ")" + pool + R"("})";
+}
+std::string services(const std::string& list) {
+  return R"({"services": [)" + list + "]";
+}
+
+TEST(Validate, AnEmptyAndAFullConfigurationAreValid) {
+  EXPECT_THAT(pointers("{}"), ElementsAre());
+  EXPECT_THAT(
+      pointers(
+          services(service("web", "10.0.0.100", "default") + "," +
+                   service("web6", "fd00:100::100", "six")) +
+          R"(, "l4_backends": ["10.0.1.11"], "pools": [{"name": "six", "backends": [{"ip": "fd00:1::11"}]}]})"),
+      ElementsAre());
+}
+
+TEST(Validate, NamesAreSingleAndPlain) {
+  EXPECT_THAT(
+      pointers(R"({"pools": [{"name": ""}, {"name": "a b"}, {"name": "a"}, {"name": "a"}]})"),
+      ElementsAre("/pools/0/name", "/pools/1/name", "/pools/3/name"));
+  EXPECT_THAT(pointers(services(service("a", "10.0.0.100", "default") + "," +
+                                service("a", "10.0.0.101", "default")) +
+                       "}"),
+              ElementsAre("/services/1/name"));
+}
+
+TEST(Validate, AddressesMustBeOnesThatServersCanHave) {
+  for (const char* address :
+       {"0.0.0.0", "127.0.0.1", "224.0.0.1", "169.254.0.1", "::", "::1", "ff02::1", "fe80::1"})
+    EXPECT_THAT(pointers(R"({"l4_backends": [")" + std::string(address) + "\"]}"),
+                ElementsAre("/l4_backends/0/ip"))
+        << address;
+  EXPECT_THAT(pointers(services(service("a", "127.0.0.1", "default")) + "}"),
+              ElementsAre("/services/0/address"));
+}
+
+TEST(Validate, BackendsStandOnceInAPoolByAddressAndPort) {
+  EXPECT_THAT(pointers(R"({"l4_backends": ["10.0.1.11", "10.0.1.11:80", "10.0.1.11"]})"),
+              ElementsAre("/l4_backends/2"));
+  EXPECT_THAT(
+      pointers(R"({"pools": [{"name": "a", "backends": [{"ip": "10.0.1.1"}, {"ip": "10.0.1.1"}]},
+                                     {"name": "b", "backends": [{"ip": "10.0.1.1"}]}]})"),
+      ElementsAre("/pools/0/backends/1"));
+}
+
+TEST(Validate, ThePoolDefaultHasItsBackendsInOnePlace) {
+  EXPECT_THAT(pointers(R"({"pools": [{"name": "default", "backends": [{"ip": "10.0.1.1"}]}]})"),
+              ElementsAre("/pools/0/backends"));
+  EXPECT_THAT(pointers(R"({"pools": [{"name": "default", "forwarding": "dsr-l2"}]})"),
+              ElementsAre());
+  EXPECT_THAT(
+      pointers(R"({"pools": [{"name": "a", "backends": [{"ip": "10.0.1.1", "pool": "a"}]}]})"),
+      ElementsAre("/pools/0/backends/0/pool"));
+}
+
+TEST(Validate, PoolsThatAreNamedMustExistAndNearOnesAreSuggested) {
+  auto config = read_document(codec::parse(services(service("a", "10.0.0.100", "vdieo")) +
+                                           R"(, "pools": [{"name": "video"}]})")
+                                  .value());
+  ASSERT_FALSE(config);
+  EXPECT_EQ(config.error().faults.at(0).pointer, "/services/0/pool");
+  EXPECT_THAT(config.error().faults.at(0).suggestion, HasSubstr("'video'"));
+  EXPECT_THAT(pointers(R"({"l4_backends": [{"ip": "10.0.1.1", "pool": "x"}]})"),
+              ElementsAre("/l4_backends/0/pool"));
+}
+
+TEST(Validate, OneServiceAnAddressPortAndProtocol) {
+  EXPECT_THAT(pointers(services(service("a", "10.0.0.100", "default") + "," +
+                                service("b", "10.0.0.100", "default") + "," +
+                                service("c", "10.0.0.100", "default", "81")) +
+                       "}"),
+              ElementsAre("/services/1"));
+}
+
+TEST(Validate, AVipIsNeverABackend) {
+  EXPECT_THAT(pointers(services(service("a", "10.0.0.100", "default")) +
+                       R"(, "pools": [{"name": "x", "backends": [{"ip": "10.0.0.100"}]}]})"),
+              ElementsAre("/services/0/address"));
+}
+
+TEST(Validate, FamiliesMustFitTheForwarding) {
+  const auto with = [](const char* vip, const char* forwarding, const char* backend) {
+    return pointers(services(service("a", vip, "p")) +
+                    R"(, "pools": [{"name": "p", "forwarding": ")" + forwarding +
+                    R"(", "backends": [{"ip": ")" + backend + R"("}]}]})");
+  };
+  EXPECT_THAT(with("10.0.0.100", "nat", "fd00::1"), ElementsAre("/services/0/pool"));
+  EXPECT_THAT(with("fd00::100", "nat", "10.0.1.1"), ElementsAre("/services/0/pool"));
+  EXPECT_THAT(with("fd00::100", "dsr-ipip", "10.0.1.1"), ElementsAre("/services/0/pool"));
+  EXPECT_THAT(with("10.0.0.100", "dsr-ipip", "fd00::1"), ElementsAre()) << "IPv4 in IPv6";
+  EXPECT_THAT(with("10.0.0.100", "dsr-l2", "fd00::1"), ElementsAre())
+      << "only the MAC is looked up";
+}
+
+TEST(Validate, DirectReturnCannotChangeThePort) {
+  const auto with = [](const char* forwarding, const char* port) {
+    return pointers(services(service("a", "10.0.0.100", "p")) +
+                    R"(, "pools": [{"name": "p", "forwarding": ")" + forwarding +
+                    R"(", "backends": [{"ip": "10.0.1.1", "port": )" + port + "}]}]}");
+  };
+  EXPECT_THAT(with("dsr-l2", "8080"), ElementsAre("/pools/0/backends/0/port"));
+  EXPECT_THAT(with("dsr-ipip", "8080"), ElementsAre("/pools/0/backends/0/port"));
+  EXPECT_THAT(with("dsr-l2", "80"), ElementsAre());
+  EXPECT_THAT(with("nat", "8080"), ElementsAre());
+}
+
+TEST(Validate, OnlyNatCanPreserveTheClient) {
+  EXPECT_THAT(
+      pointers(
+          R"({"pools": [{"name": "p", "forwarding": "dsr-l2", "preserveClientAddress": true}]})"),
+      ElementsAre("/pools/0/preserveClientAddress"));
+}
+
+TEST(Validate, NatSourcesAreOneAFamilyAndNeitherVipNorBackend) {
+  const auto with = [](const std::string& sources) {
+    return pointers(services(service("a", "10.0.0.100", "default")) +
+                    R"(, "l4_backends": ["10.0.1.11"],
+                    "nat": {"sourceAddresses": [)" +
+                    sources + "]}}");
+  };
+  EXPECT_THAT(with(R"("10.0.1.2", "fd00::2")"), ElementsAre());
+  EXPECT_THAT(with(R"("10.0.1.2", "10.0.1.3")"), ElementsAre("/nat/sourceAddresses/1"));
+  EXPECT_THAT(with(R"("10.0.0.100")"), ElementsAre("/nat/sourceAddresses/0"));
+  EXPECT_THAT(with(R"("10.0.1.11")"), ElementsAre("/nat/sourceAddresses/0"));
+}
+
+TEST(Validate, EncapsulationNeedsRoomToVary) {
+  const auto with = [](const std::string& field, const std::string& prefix) {
+    return pointers(R"({"xdp": {")" + field + R"(": ")" + prefix + "\"}}");
+  };
+  EXPECT_THAT(with("encapSource", "172.16.0.0/16"), ElementsAre());
+  EXPECT_THAT(with("encapSource6", "fd00:e::/112"), ElementsAre());
+  for (const char* bad : {"172.16.0.0/24", "172.16.0.1/16", "fd00::/112", "x", "127.0.0.0/8"})
+    EXPECT_THAT(with("encapSource", bad), ElementsAre("/xdp/encapSource")) << bad;
+  for (const char* bad : {"fd00::/120", "172.16.0.0/16", "ff00::/8"})
+    EXPECT_THAT(with("encapSource6", bad), ElementsAre("/xdp/encapSource6")) << bad;
+}
+
+TEST(Validate, InterfacesMustExistAndStandOnce) {
+  Topology topology;
+  topology.links["eth0"].name = "eth0";
+  EXPECT_THAT(
+      pointers(R"({"xdp": {"interfaces": [{"name": "eth0"}, {"name": "eht0"}, {"name": "eth0"}]}})",
+               &topology),
+      ElementsAre("/xdp/interfaces/1/name", "/xdp/interfaces/2/name"));
+}
+
+TEST(Validate, AllTablesTogetherMustFitTheArena) {
+  std::string pools;
+  for (int i = 0; i < 13; i++)
+    pools += std::string(i ? "," : "") + R"({"name": "p)" + std::to_string(i) +
+             R"(", "tableSize": 262139, "backends": [{"ip": "10.0.1.)" + std::to_string(i + 1) +
+             R"("}]})";
+  EXPECT_THAT(pointers(R"({"pools": [)" + pools + "]}"), ElementsAre("/pools"));
+}
+
+TEST(Validate, WhatCouldNotBeReadIsNotJudgedASecondTime) {
+  // The pool's name is unreadable: that a service names it is no fault of the service.
+  EXPECT_THAT(pointers(services(service("a", "10.0.0.100", "p")) + R"(, "pools": [{"name": 5}]})"),
+              ElementsAre("/pools/0/name"));
+  EXPECT_THAT(pointers(R"({"l4_backends": [{"ip": "x"}, {"ip": "x"}]})"),
+              ElementsAre("/l4_backends/0/ip", "/l4_backends/1/ip"));
+}
+
+TEST(Validate, RangesOfFieldsAreCheckedForConfigurationsThatNeverWereJson) {
+  Config config;
+  config.l4_backends = {{.ip = IpAddress::parse("10.0.1.11").value(), .weight = 0}};
+  const auto faults = validate(config);
+  ASSERT_EQ(faults.size(), 1u);
+  EXPECT_EQ(faults[0].pointer, "/l4_backends/0/weight");
+}
+
+}  // namespace
+}  // namespace sluice::model
