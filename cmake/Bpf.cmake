@@ -11,7 +11,7 @@ function(sluice_bpf_object source object)
     OUTPUT ${object}
     DEPFILE ${object}.d
     DEPENDS ${source}
-    COMMAND ${BPF_CLANG} -g -O2 -target bpf -mcpu=v3 -Wall -Wextra -Werror -I${PROJECT_SOURCE_DIR}/bpf
+    COMMAND ${BPF_CLANG} -g -O2 -target bpf -mcpu=v3 -Wall -Wextra -Werror -DSLUICE_EXPLAIN=$<CONFIG:Debug> -I${PROJECT_SOURCE_DIR}/bpf
             -I/usr/include/${SLUICE_MULTIARCH} -MD -MF ${object}.d -MT ${object} -c ${source} -o ${object}
     COMMENT "Building BPF object ${object}"
     VERBATIM)

@@ -19,8 +19,18 @@ stage struct sl_traffic *backend_traffic(__u32 id)
 	return bpf_map_lookup_elem(&backend_stats_map, &at);
 }
 
+/* Debug builds say of every packet what became of it: cat /sys/kernel/tracing/trace_pipe */
+stage void explain(int end, __u64 bytes)
+{
+	char format[] = "sluice: verdict %d, reason %d, %d bytes";
+
+	if (SLUICE_EXPLAIN)
+		bpf_trace_printk(format, sizeof(format), end >> 8, end & 0xff, (int)bytes);
+}
+
 stage void count_verdict(int end, __u64 bytes)
 {
+	explain(end, bytes);
 	__u32 row = bpf_get_smp_processor_id() * SL_MAX_INTERFACES + interface_slot;
 	__u32 at = row * (SL_VERDICTS * SL_REASONS) + ((__u32)end >> 8) * SL_REASONS + ((__u32)end & 0xff);
 	struct sl_counter *counter = bpf_map_lookup_elem(&xdp_stats_map, &at);

@@ -136,7 +136,10 @@ asio::awaitable<void> serve_connection(std::shared_ptr<Server::State> state, Str
     const bool head = message.method() == http::verb::head;
     const auto id = request.id;
     const auto handle = [&] { return state->backend.handle(request); };
+    const auto begin = std::chrono::steady_clock::now();
     const auto answer = co_await on_control(*state, handle);
+    spdlog::debug("request {}: {} {} -> {} in {} µs", id, request.method, request.path,
+                  answer.status, (std::chrono::steady_clock::now() - begin) / 1us);
     auto response = dressed(answer, id, message.version(), keep_alive, head);
     http::response_serializer<http::string_body> serializer(response);
     auto [write_error, written] =

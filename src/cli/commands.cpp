@@ -174,7 +174,37 @@ class Commands {
                                  {"pool", wanted->pool}},
                     *options);
     });
+    add_service_set(service);
     add_show_and_remove(service, "/api/v1/services/", "service");
+  }
+
+  void add_service_set(CLI::App* service) {
+    struct Changes {
+      std::string name, pool;
+      bool enable = false, disable = false;
+    };
+    auto wanted = std::make_shared<Changes>();
+    auto* set = service->add_subcommand("set", "change a service: set web --pool canary");
+    set->add_option("NAME", wanted->name)->required();
+    set->add_option("--pool", wanted->pool, "the pool that serves it from now on");
+    auto* enable = set->add_flag("--enable", wanted->enable);
+    set->add_flag("--disable", wanted->disable, "its packets go to the kernel")->excludes(enable);
+    auto options = add_write_options(set);
+    on(set, [=](Session& session) {
+      if (wanted->pool.empty() && !wanted->enable && !wanted->disable)
+        return misuse(session, "say what to change: --pool, --enable or --disable");
+      const auto path = "/api/v1/services/" + percent_encode(wanted->name);
+      const auto current = ask(session, {.method = "GET", .target = path});
+      if (!current)
+        return current.error();
+      json::object body = current->json.as_object();
+      body.erase("stats");
+      if (!wanted->pool.empty())
+        body["pool"] = wanted->pool;
+      if (wanted->enable || wanted->disable)
+        body["enabled"] = wanted->enable;
+      return change(session, "PUT", path, body, *options);
+    });
   }
 
   void add_pools() {

@@ -165,6 +165,8 @@ Result<Change> Controller::attempt(const model::Config& wanted, const ChangeOpti
   spdlog::info("generation {} by {}: {}{}{}", generation_, options.actor,
                counted(change.plan.steps.size(), "step"), options.reason.empty() ? "" : ", ",
                options.reason);
+  for (const auto& step : change.plan.steps)
+    spdlog::debug("  {}", planner::describe(step));
   for (const auto& warning : change.plan.warnings)
     spdlog::warn("{}: {}", warning.pointer, warning.message);
   return change;

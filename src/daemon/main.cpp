@@ -35,7 +35,11 @@ struct Options {
   std::string run_dir = "/run/sluice";
   std::string config;
   std::vector<std::string> listen;
+#ifdef NDEBUG
   std::string log_level = "info";
+#else
+  std::string log_level = "debug";  // a debug build explains itself
+#endif
   bool insecure_listen = false;
 };
 

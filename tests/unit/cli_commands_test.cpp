@@ -82,6 +82,18 @@ TEST_F(Commands, ABackendIsAddedWithWhatWasSaidAndNothingElse) {
   EXPECT_THAT(out.str(), HasSubstr("generation 7 is running"));
 }
 
+TEST_F(Commands, AServiceKeepsWhatIsNotChanged) {
+  reply.body =
+      R"({"name": "web", "address": "10.0.0.100", "port": 80, "protocol": "udp", "pool": "a", "enabled": true,
+          "stats": {}, "generation": 2, "applied": true})";
+  EXPECT_EQ(run({"service", "set", "web", "--pool", "b", "--disable"}), Exit::ok);
+  EXPECT_THAT(asked_for(), HasSubstr("PUT /api/v1/services/web"));
+  for (const char* field : {R"("protocol":"udp")", R"("pool":"b")", R"("enabled":false)"})
+    EXPECT_THAT(asked_for(), HasSubstr(field));
+  EXPECT_THAT(asked_for(), testing::Not(HasSubstr("stats")));
+  EXPECT_EQ(run({"service", "set", "web"}), Exit::usage);
+}
+
 TEST_F(Commands, ADryRunAsksForThePlan) {
   reply.body = R"({"generation": 7, "applied": false, "plan": {"empty": false, "steps": ["do this"],
     "effects": [{"pool": "p", "slots": 65537, "moved": 100, "unavoidable": 90}],

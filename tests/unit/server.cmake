@@ -1,0 +1,1 @@
+sluice_unit_test(server PLAIN SOURCES server_test.cpp USES api_server)
