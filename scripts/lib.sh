@@ -13,6 +13,14 @@ as_root() {
   fi
 }
 
+# Goes on as root: namespaces and XDP need it. Uses the globals root and command of ./run.
+as_root_from_here() {
+  [ "$(id -u)" != 0 ] || return 0
+  command -v sudo >/dev/null || die "this needs root for network namespaces and XDP; run it as root or install sudo"
+  say "this needs root for network namespaces and XDP; going on with sudo"
+  exec sudo --preserve-env=CI,SLUICE_BUILD "$root/run" "$command" "$@"
+}
+
 # Installs those packages of the given groups that are missing; says nothing when all are there.
 install_packages() {
   local group package missing=()
@@ -55,7 +63,6 @@ build() {
 
 # One sentence for each thing without which XDP cannot run here.
 check_kernel() {
-  [ "$(id -u)" = 0 ] || die "this needs root for network namespaces and XDP; run it with sudo"
   [ -r /sys/kernel/btf/vmlinux ] || die "this kernel has no BTF (/sys/kernel/btf/vmlinux); use a kernel with CONFIG_DEBUG_INFO_BTF, such as Debian 12's"
   unshare --net true 2>/dev/null || die "network namespaces cannot be made here; run it on a machine or VM where root may do so"
 }
