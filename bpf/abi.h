@@ -182,7 +182,9 @@ struct sl_flow_key {
 	__u16 pad;
 };
 
-#define SL_FLOW_REPLY 1u /* from backend to client */
+#define SL_FLOW_REPLY 1u       /* from backend to client */
+#define SL_FLOW_ANSWERED 2u    /* the backend has sent something */
+#define SL_FLOW_ESTABLISHED 4u /* TCP: and the client has acknowledged it */
 
 struct sl_flow {
 	__u32 source[4], destination[4]; /* the packet's new addresses */
@@ -201,8 +203,10 @@ struct sl_flow {
 #define SL_CLOSING_BACKEND 2u
 #define SL_CLOSING_BOTH 3u
 
-/* Epochs (seconds) without a packet after which a flow's port may be given to another flow. */
+/* Epochs (seconds) without a packet after which a flow's port may be given to another flow. One that was never established
+ * holds its port for moments only, so that a flood of SYNs does not use the ports up. */
 #define SL_IDLE_CLOSED 2
+#define SL_IDLE_OPENING 10
 #define SL_IDLE_UDP 60
 #define SL_IDLE_TCP 3600
 
@@ -261,7 +265,7 @@ struct sl_traffic {
 
 struct sl_control {
 	__u32 active; /* which front counts */
-	__u32 epoch;  /* seconds, moved by the daemon */
+	__u32 epoch;  /* seconds of the monotonic clock; moved by the daemon, and by new flows while there is none */
 	__u32 interfaces[SL_MAX_INTERFACES]; /* the ifindex behind each place in the devmap; 0: free */
 };
 

@@ -90,14 +90,41 @@ stage int read_key(struct xdp_md *ctx, const struct packet *packet, struct sl_fl
 	return GO_ON;
 }
 
+/* Moves the clock where no daemon does: a new flow is rare enough to ask for the time. */
+stage void move_epoch(void)
+{
+	__u32 now = bpf_ktime_get_coarse_ns() / 1000000000;
+
+	if ((__s32)(now - control.epoch) > 0)
+		control.epoch = now;
+}
+
 /* May this flow's port be given to another? */
 stage int is_over(const struct sl_flow *flow, __u8 protocol)
 {
-	__u32 idle = control.epoch - flow->seen;
+	__s32 idle = control.epoch - flow->seen;
 
 	if (protocol == UDP)
 		return idle >= SL_IDLE_UDP;
-	return idle >= (flow->closing == SL_CLOSING_BOTH ? SL_IDLE_CLOSED : SL_IDLE_TCP);
+	if (flow->closing == SL_CLOSING_BOTH)
+		return idle >= SL_IDLE_CLOSED;
+	return idle >= (flow->flags & SL_FLOW_ESTABLISHED ? SL_IDLE_TCP : SL_IDLE_OPENING);
+}
+
+/* The entry of the other direction, if it still belongs to this one: an entry may have been thrown out, and its place
+ * taken by another flow. */
+stage struct sl_flow *other_direction(const struct sl_flow_key *key, const struct sl_flow *flow)
+{
+	struct sl_flow_key other;
+
+	opposite_key(&other, flow, key->protocol, key->ipv6);
+	struct sl_flow *opposite = bpf_map_lookup_elem(&nat_flows, &other);
+
+	if (!opposite || opposite->destination_port != key->source_port ||
+	    !same_address(opposite->destination, key->source) || opposite->source_port != key->destination_port ||
+	    !same_address(opposite->source, key->destination))
+		return 0;
+	return opposite;
 }
 
 /* Forgets both directions, given the key and the entry of one. */
@@ -105,18 +132,35 @@ static __noinline void forget_flow(struct sl_flow_key *key, struct sl_flow *flow
 {
 	struct sl_flow_key other;
 
-	opposite_key(&other, flow, key->protocol, key->ipv6);
-	bpf_map_delete_elem(&nat_flows, &other);
+	if (other_direction(key, flow)) {
+		opposite_key(&other, flow, key->protocol, key->ipv6);
+		bpf_map_delete_elem(&nat_flows, &other);
+	}
 	bpf_map_delete_elem(&nat_flows, key);
+}
+
+/* Once a second and flow, and until it is established: both directions live and die together. A flow whose reply has lost
+ * its entry is over: its port may be another's. Returns whether it goes on. */
+static __noinline int keep_together(struct sl_flow_key *key, struct sl_flow *flow, __u8 tcp_flags)
+{
+	struct sl_flow *reply = other_direction(key, flow);
+
+	if (!reply)
+		return 0;
+	flow->seen = control.epoch;
+	reply->seen = control.epoch;
+	if ((flow->flags & SL_FLOW_ESTABLISHED) ||
+	    ((reply->flags & SL_FLOW_ANSWERED) && key->protocol == TCP && !(tcp_flags & TCP_SYN))) {
+		flow->flags |= SL_FLOW_ESTABLISHED;
+		reply->flags |= SL_FLOW_ESTABLISHED;
+	}
+	return 1;
 }
 
 /* Marks the other direction of a flow like this one. */
 static __noinline void tell_other_direction(struct sl_flow_key *key, struct sl_flow *flow)
 {
-	struct sl_flow_key other;
-
-	opposite_key(&other, flow, key->protocol, key->ipv6);
-	struct sl_flow *opposite = bpf_map_lookup_elem(&nat_flows, &other);
+	struct sl_flow *opposite = other_direction(key, flow);
 
 	if (!opposite)
 		return;
@@ -178,6 +222,8 @@ static __noinline int new_flow(struct xdp_md *ctx, struct packet *packet, struct
 
 	if (!backend)
 		return BUG;
+	if (backend->forwarding != SL_FORWARDING_NAT) /* the pool is just being changed */
+		return DROP(NO_BACKEND);
 	if (backend->mtu && packet->ipv6 != !!(backend->flags & SL_BACKEND_IPV6))
 		return DROP(FAMILY_MISMATCH);
 	end = admit(backend, packet->ip_length);
@@ -196,6 +242,7 @@ static __noinline int new_flow(struct xdp_md *ctx, struct packet *packet, struct
 	reply_key.protocol = key->protocol;
 	reply_key.ipv6 = key->ipv6;
 
+	move_epoch();
 	entry.backend = id;
 	entry.service = packet->service->id;
 	entry.interface = interface_slot;

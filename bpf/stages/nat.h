@@ -45,19 +45,41 @@ stage int rewrite(struct xdp_md *ctx, const struct packet *packet, const struct 
 	return GO_ON;
 }
 
-/* Keeps a flow's entries up to date: last packet, FIN and RST. Returns what this packet closes for the first time. */
+/* Notes FIN and RST. Returns what this packet closes for the first time. */
 stage __u32 touch(struct sl_flow_key *key, struct sl_flow *flow, __u8 tcp_flags, __u8 side)
 {
 	__u32 closes = tcp_flags & TCP_RST ? SL_CLOSING_BOTH : tcp_flags & TCP_FIN ? side : 0;
 	__u32 fresh = closes & ~flow->closing;
 
-	if (flow->seen != control.epoch)
-		flow->seen = control.epoch;
 	if (unlikely(fresh)) {
 		flow->closing |= closes;
 		tell_other_direction(key, flow);
 	}
 	return fresh;
+}
+
+/* Is this packet of the flow that its addresses and ports were used for last? Not if that was closed or has been silent for
+ * too long, nor if the backend's entry has gone or serves another address. Where the backend cannot be reached, what
+ * begins anew goes to another. */
+stage int goes_on(struct sl_flow_key *key, struct sl_flow *flow, __u8 tcp_flags)
+{
+	int opening = (tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+	__u32 id = flow->backend;
+	struct sl_backend *backend = bpf_map_lookup_elem(&backend_pool, &id);
+
+	if (!backend || !backend->mtu || backend->forwarding != SL_FORWARDING_NAT ||
+	    !same_address(backend->address, flow->destination))
+		return 0;
+	if (opening && flow->closing == SL_CLOSING_BOTH)
+		return 0;
+	if (unlikely(!(backend->flags & SL_BACKEND_RESOLVED)) && (opening || key->protocol == UDP))
+		return 0;
+	if (flow->seen != control.epoch || (key->protocol == TCP && !(flow->flags & SL_FLOW_ESTABLISHED))) {
+		if (key->protocol == UDP && is_over(flow, UDP))
+			return 0;
+		return keep_together(key, flow, tcp_flags);
+	}
+	return 1;
 }
 
 /* A client's packet to a nat service. Returns the packet's end. */
@@ -74,17 +96,9 @@ static __noinline int nat_forward(struct xdp_md *ctx, struct packet *packet)
 	struct sl_flow *flow = bpf_map_lookup_elem(&nat_flows, &key);
 	int opening = (packet->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 
-	if (flow) {
-		/* A SYN on a flow that both sides have closed is a new connection on old ports. A backend's entry that has
-		 * gone, or serves another address by now, takes its flows along. */
-		__u32 was = flow->backend;
-		struct sl_backend *owner = bpf_map_lookup_elem(&backend_pool, &was);
-
-		if ((opening && flow->closing == SL_CLOSING_BOTH) || !owner || !owner->mtu ||
-		    owner->forwarding != SL_FORWARDING_NAT || !same_address(owner->address, flow->destination)) {
-			forget_flow(&key, flow);
-			flow = 0;
-		}
+	if (flow && !goes_on(&key, flow, packet->tcp_flags)) {
+		forget_flow(&key, flow);
+		flow = 0;
 	}
 	if (!flow) {
 		end = new_flow(ctx, packet, &key, &id);
@@ -142,6 +156,10 @@ static __noinline int nat_reply(struct xdp_md *ctx, struct packet *packet)
 
 	if (!flow || !(flow->flags & SL_FLOW_REPLY))
 		return PASS(UNKNOWN_REPLY);
+	if (flow->seen != control.epoch || !(flow->flags & SL_FLOW_ANSWERED)) {
+		flow->seen = control.epoch;
+		flow->flags |= SL_FLOW_ANSWERED;
+	}
 	touch(&key, flow, packet->tcp_flags, SL_CLOSING_BACKEND);
 	end = rewrite(ctx, packet, flow);
 	if (end != GO_ON)

@@ -66,6 +66,8 @@ stage int parse_ipv4(struct packet *packet, struct sl_front *front, void *data, 
 
 	if (likely(end == GO_ON && packet->service))
 		packet->hash = sl_flow_hash4(AT(data, 26, __u32), packet->ports, packet->service->seed);
+	else if (unlikely(end == PASS(NOT_OURS))) /* a preserving backend may be a client of another one */
+		return reply_by_source4(front, AT(data, 26, __u32));
 	return end;
 }
 
@@ -93,6 +95,8 @@ stage int parse_ipv6(struct packet *packet, struct sl_front *front, void *data, 
 	if (likely(end == GO_ON && packet->service))
 		packet->hash = sl_flow_hash6(AT(data, 22, __u64), AT(data, 30, __u64), packet->ports,
 					     packet->service->seed);
+	else if (unlikely(end == PASS(NOT_OURS)))
+		return reply_by_source6(front, AT(data, 22, __u64), AT(data, 30, __u64));
 	return end;
 }
 
@@ -191,7 +195,8 @@ static __noinline int parse_slow(struct xdp_md *ctx, struct packet *packet)
 		protocol = skip_extensions(data, end, AT(ip, 6, __u8), &l4);
 		if (protocol > 0xff)
 			/* A chain too long is dropped only where it is for a VIP; a backend's is its own affair. */
-			return id ? protocol : PASS(NOT_OURS);
+			return id && !(id & (SL_ADDRESS_NAT_SOURCE | SL_ADDRESS_PRESERVING_BACKEND)) ? protocol :
+												       PASS(NOT_OURS);
 		packet->ipv6 = 1;
 	} else {
 		return PASS(NOT_IP);
@@ -225,6 +230,9 @@ static __noinline int parse_slow(struct xdp_md *ctx, struct packet *packet)
 		return GO_ON;
 	int outcome = classify(packet, front, id);
 
+	if (outcome == PASS(NOT_OURS) &&
+	    (packet->ipv6 ? reply_by_source6(front, high, low) : reply_by_source4(front, high)) == PARSE_SLOWLY)
+		return GO_ON; /* classify left packet->service empty: a reply */
 	if (outcome == GO_ON && packet->service)
 		packet->hash = packet->ipv6 ? sl_flow_hash6(high, low, packet->ports, packet->service->seed) :
 					      sl_flow_hash4(high, packet->ports, packet->service->seed);

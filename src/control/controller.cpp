@@ -204,7 +204,9 @@ void Controller::heal(const model::Topology& topology) {
 }
 
 void Controller::tick() {
-  dataplane_.tick(static_cast<std::uint32_t>(now_ms() / 1000));
+  // Monotonic, as the packet path's own clock is: a wall clock that is set must not end flows.
+  const auto uptime = std::chrono::steady_clock::now().time_since_epoch();
+  dataplane_.tick(static_cast<std::uint32_t>(uptime / 1s));
   const bool moved = next_hops_.process();
   const bool retry = !drift_.empty() && std::chrono::steady_clock::now() >= retry_at_;
   if (generation_ == 0 || (!moved && !retry))

@@ -64,6 +64,7 @@ model::Config world() {
   world.serve(ipip6_port, vip, "p" + std::to_string(ipip_port) + "-6");
   world.add_both(other_nat_port, Forwarding::nat, "10.0.1.12", "fd00:1::12", 8080);
   world.add_both(keep_port, Forwarding::nat, "10.0.1.41", "fd00:1::41", {}, true);
+  world.add_both(keep2_port, Forwarding::nat, "10.0.1.42", "fd00:1::42", {}, true);
   world.add(empty_port, Forwarding::dsr_l2, {});
   world.serve(empty_port, vip, "p" + std::to_string(empty_port));
   world.serve(empty_port, vip6, "p" + std::to_string(empty_port));

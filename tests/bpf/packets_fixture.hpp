@@ -31,6 +31,7 @@ enum Port : std::uint16_t {
   small_port = 88,      ///< dsr-ipip to 10.0.1.61, fd00:1::61: MTU 200
   small_nat_port = 89,  ///< nat to the same
   no_port = 90,         ///< no service
+  keep2_port = 91,      ///< 10.0.1.42, fd00:1::42, client address kept
 };
 
 struct Case {

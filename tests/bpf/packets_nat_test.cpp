@@ -1,6 +1,11 @@
 // nat, frame by frame, both ways: addresses, ports and checksums, and who owns a source port.
 #include <bpf/bpf.h>
 
+#include <chrono>
+#include <cstring>
+
+#include "abi.h"
+
 #include "packets_fixture.hpp"
 
 namespace sluice::test {
@@ -30,8 +35,29 @@ class PacketNat : public PacketTest {
   static Packet to_router() { return Packet().ether(balancer_mac, router_mac); }
   dataplane::Traffic nat_service() { return service(nat_port); }
   void pass_time(std::uint32_t seconds) { loader_->tick(now_ += seconds); }
+  static std::uint32_t uptime() {
+    return static_cast<std::uint32_t>(std::chrono::steady_clock::now().time_since_epoch() /
+                                      std::chrono::seconds(1));
+  }
+  std::uint64_t drops(const std::string& reason) {
+    std::uint64_t sum = 0;
+    for (const auto& [name, counted] : verdicts())
+      sum += name.ends_with("drop " + reason) ? counted.packets : 0;
+    return sum;
+  }
+  /// As many new TCP flows of one client to one backend as it takes until every port is used.
+  std::map<std::uint16_t, std::uint16_t> use_up_ports() {
+    std::map<std::uint16_t, std::uint16_t> ports;
+    for (std::uint16_t i = 1; i <= 15000; i++) {
+      const auto outcome = run("in0", from_router().ip(client, vip).tcp(i, nat_port, syn).bytes());
+      if (outcome.verdict != 1)
+        ports[i] = source_port(outcome.packet);
+    }
+    return ports;
+  }
 
-  std::uint32_t now_ = 1000;
+  std::uint32_t now_ =
+      uptime() + 1000;  ///< ahead of the program's own clock, so that the test's counts
 };
 SLUICE_BOTH_ARMS(PacketNat);
 
@@ -177,12 +203,6 @@ TEST_P(PacketNat, UsedUpPortsAreAReasonToDropAndIdleOnesAreReused) {
   pass_time(0);
   std::set<std::uint16_t> ports;
   std::uint64_t refused = 0;
-  const auto count = [&] {
-    std::uint64_t drops = 0;
-    for (const auto& [name, counted] : verdicts())
-      drops += name.ends_with("drop no-port") ? counted.packets : 0;
-    return drops;
-  };
   // One client with 15,000 ports, one backend with 12,000 ports towards it.
   for (std::uint16_t i = 1; i <= 15000; i++) {
     const auto outcome = run("in0", from_router().ip(client, vip).udp(i, nat_port).bytes());
@@ -194,12 +214,105 @@ TEST_P(PacketNat, UsedUpPortsAreAReasonToDropAndIdleOnesAreReused) {
   }
   EXPECT_GT(ports.size(), 11500u) << "most of the range is found";
   EXPECT_EQ(refused, 15000 - ports.size());
-  EXPECT_EQ(count(), refused);
+  EXPECT_EQ(drops("no-port"), refused);
   pass_time(59);
   EXPECT_EQ(run("in0", from_router().ip(client, vip).udp(20000, nat_port).bytes()).verdict, 1u)
       << "UDP flows live for 60 s";
   pass_time(2);
   forward(from_router().ip(client, vip).udp(20000, nat_port));
+}
+
+TEST_P(PacketNat, AFloodOfSynsHoldsPortsForMomentsOnly) {
+  pass_time(0);
+  auto ports = use_up_ports();
+  EXPECT_GT(drops("no-port"), 0u);
+  // One of them is a real connection: answered, acknowledged.
+  const auto [real, port] = *ports.begin();
+  const auto back = from_backend("10.0.1.11").ip("10.0.1.11", source);
+  reply(Packet(back).tcp(nat_port, port, syn | ack));
+  const auto request = from_router().ip(client, vip);
+  forward(Packet(request).tcp(real, nat_port, ack));
+  pass_time(11);
+  for (std::uint16_t i = 20000; i < 31000; i++) {
+    const auto outcome = run("in0", Packet(request).tcp(i, nat_port, syn).bytes());
+    if (outcome.verdict != 1)
+      ASSERT_NE(source_port(outcome.packet), port) << "a connection that lives lost its port";
+    else
+      ASSERT_GT(i, 29000) << "ports of unanswered SYNs are free again";
+  }
+  same(reply(Packet(back).tcp(nat_port, port, ack)),
+       to_router().ip(vip, client).tcp(nat_port, real, ack));
+}
+
+TEST_P(PacketNat, PortOfAOneWayFlowStaysItsOwn) {
+  pass_time(0);
+  const auto packet = from_router().ip(client, vip).udp(514, nat_port);
+  const auto port = source_port(forward(packet));
+  for (int i = 0; i < 4; i++) {  // a log that nobody answers
+    pass_time(30);
+    EXPECT_EQ(source_port(forward(packet)), port);
+  }
+  for (std::uint16_t i = 1000; i < 12000; i++) {
+    const auto outcome = run("in0", from_router().ip(client, vip).udp(i, nat_port).bytes());
+    if (outcome.verdict != 1) {
+      ASSERT_NE(source_port(outcome.packet), port);
+    }
+  }
+}
+
+TEST_P(PacketNat, FlowWhoseReplyWasThrownOutIsMadeAnew) {
+  pass_time(0);
+  const auto request = from_router().ip(client, vip);
+  forward(Packet(request).tcp(40000, nat_port, syn));
+  const Fd flows(bpf_obj_get(folder().map("nat_flows").c_str()));
+  sl_flow_key key{};
+  sl_flow flow{};
+  std::vector<sl_flow_key> replies;
+  for (bool more = bpf_map_get_next_key(flows.get(), nullptr, &key) == 0; more;
+       more = bpf_map_get_next_key(flows.get(), &key, &key) == 0)
+    if (bpf_map_lookup_elem(flows.get(), &key, &flow) == 0 && (flow.flags & SL_FLOW_REPLY))
+      replies.push_back(key);
+  ASSERT_EQ(replies.size(), 1u);
+  ASSERT_EQ(bpf_map_delete_elem(flows.get(), &replies[0]), 0);
+  const auto port = source_port(forward(Packet(request).tcp(40000, nat_port, ack)));
+  same(reply(from_backend("10.0.1.11").ip("10.0.1.11", source).tcp(nat_port, port, ack)),
+       to_router().ip(vip, client).tcp(nat_port, 40000, ack));
+}
+
+TEST_P(PacketNat, TimeGoesOnWithoutADaemon) {
+  loader_->tick(1);  // the last word of a daemon that died long ago
+  forward(from_router().ip(client, vip).tcp(40000, nat_port, syn));
+  sl_control control{};
+  std::memcpy(&control, map_bytes(".bss.control").data(), sizeof control);
+  EXPECT_NEAR(control.epoch, uptime(), 2);
+}
+
+TEST_P(PacketNat, PreservingBackendMayBeAClientOfAnother) {
+  const char *tier1 = "10.0.1.42", *tier1_6 = "fd00:1::42";
+  const auto from_tier1 = [](const char* address) {
+    return Packet().ether(mac_of(address), balancer_mac);
+  };
+  same(forward(from_tier1(tier1).ip(tier1, vip).tcp(40000, keep_port, syn)),
+       to_backend("10.0.1.41").ip(tier1, "10.0.1.41").tcp(40000, keep_port, syn));
+  same(reply(from_backend("10.0.1.41").ip("10.0.1.41", tier1).tcp(keep_port, 40000, syn | ack)),
+       Packet().ether(balancer_mac, mac_of(tier1)).ip(vip, tier1).tcp(keep_port, 40000, syn | ack));
+  same(forward(from_tier1(tier1_6).ip(tier1_6, vip6).udp(40000, keep_port)),
+       to_backend("fd00:1::41").ip(tier1_6, "fd00:1::41").udp(40000, keep_port));
+  same(reply(from_backend("fd00:1::41").ip("fd00:1::41", tier1_6).udp(keep_port, 40000)),
+       Packet().ether(balancer_mac, mac_of(tier1_6)).ip(vip6, tier1_6).udp(keep_port, 40000));
+}
+
+TEST_P(PacketNat, FlowOfABackendThatIsLostMovesWhereItCanBegin) {
+  const auto request = from_router().ip(client, vip);
+  forward(Packet(request).udp(40000, nat_port));
+  forward(Packet(request).tcp(40000, nat_port, syn));
+  config_.pools[0].backends = {backend("10.0.1.11"), backend("10.0.1.12")};
+  topology_.next_hops.at(ip("10.0.1.11")).resolved = false;
+  apply(config_, topology_);
+  const auto udp = forward(Packet(request).udp(40000, nat_port));
+  same(udp, to_backend("10.0.1.12").ip(source, "10.0.1.12").udp(source_port(udp), nat_port));
+  const auto tcp = forward(Packet(request).tcp(40000, nat_port, syn));
+  same(tcp, to_backend("10.0.1.12").ip(source, "10.0.1.12").tcp(source_port(tcp), nat_port, syn));
 }
 
 TEST_P(PacketNat, ConnectionIsCountedOnceWhenItOpensAndOnceWhenItCloses) {
