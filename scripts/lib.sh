@@ -46,6 +46,8 @@ install_packages() {
 build() {
   local preset=$1
   shift
+  # What root builds for a user who came with sudo belongs to that user.
+  [ -z "${SUDO_UID:-}" ] || trap 'chown -R "$SUDO_UID:$SUDO_GID" "$root/build"' RETURN EXIT
   local launcher=()
   command -v ccache >/dev/null && launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
   say "building ($preset)"

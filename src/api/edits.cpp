@@ -50,7 +50,8 @@ Result<Found> find_backend(Config& config, const std::string& pool, const std::s
     return fail(list.error());
   const auto endpoint = parse_endpoint(id);
   if (!endpoint)
-    return fail(endpoint.error());
+    return fail(Code::not_found, "there is no backend '" + id + "' in pool " + pool +
+                                     "; name it as 10.0.1.11, 10.0.1.11:80 or [fd00::1]:80");
   const auto found = std::ranges::find_if(
       **list, [&](const model::Backend& backend) { return is(backend, *endpoint); });
   if (found == (*list)->end())
@@ -99,6 +100,13 @@ Result<Config> replace_pool(Config config, const std::string& name, const model:
 }
 
 Result<Config> remove_pool(Config config, const std::string& name) {
+  std::string users;
+  for (const auto& service : config.services)
+    if (service.pool == name)
+      users += (users.empty() ? "" : ", ") + service.name;
+  if (!users.empty() && find_named(config.pools, name) != config.pools.end())
+    return fail(Code::exists, "the pool '" + name + "' serves " + users +
+                                  "; remove these services, or point them to another pool");
   if (std::erase_if(config.pools, [&](const auto& pool) { return pool.name == name; }) == 0)
     return none("pool", name);
   return config;

@@ -26,6 +26,19 @@ std::optional<std::string> percent_decode(std::string_view text) {
   return decoded;
 }
 
+bool is_text(std::string_view text) {
+  for (const unsigned char c : text)
+    if (c < 0x20 || c == 0x7f)
+      return false;
+  // Boost.JSON's parser checks UTF-8; quotes and backslashes would end the string early.
+  std::string quoted = "\"";
+  for (const char c : text)
+    quoted += c == '"' || c == '\\' ? '_' : c;
+  boost::system::error_code error;
+  boost::json::parse(quoted + "\"", error);
+  return !error;
+}
+
 void set_target(Request& request, std::string_view target) {
   const auto mark = target.find('?');
   request.path = std::string(target.substr(0, mark));

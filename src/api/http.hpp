@@ -32,6 +32,9 @@ struct Response {
 /// Decodes %XX; nothing if the escapes are broken.
 std::optional<std::string> percent_decode(std::string_view text);
 
+/// Valid UTF-8 without control characters.
+bool is_text(std::string_view text);
+
 /// Splits a request target into path and decoded query.
 void set_target(Request& request, std::string_view target);
 

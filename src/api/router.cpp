@@ -34,7 +34,7 @@ std::optional<std::map<std::string, std::string>> match(std::string_view pattern
       continue;
     }
     auto value = percent_decode(given[i]);
-    if (!value || value->empty())
+    if (!value || value->empty() || !is_text(*value))
       return std::nullopt;
     variables.emplace(wanted[i].substr(1, wanted[i].size() - 2), std::move(*value));
   }
@@ -49,6 +49,9 @@ bool is_json(const std::string& content_type) {
 
 Response run(const Route& route, const Call& call) {
   const auto& request = call.request;
+  // What is kept and answered must be UTF-8, or no reply that has it is JSON.
+  if (const auto reason = request.header("x-reason"); reason && !is_text(*reason))
+    return problem_response(400, "X-Reason is not a line of UTF-8", request.id);
   const auto type = request.header("content-type").value_or("application/json");
   if (route.body && !is_json(type))
     return problem_response(

@@ -161,7 +161,11 @@ void Api::add_backend_routes(const std::string& prefix, const std::string& id_su
                  auto all = views(pool_in(call));
                  if (!all)
                    return fail(all.error());
-                 const auto found = std::ranges::find(*all, call.path.at("id"), &BackendView::id);
+                 const auto endpoint = parse_endpoint(call.path.at("id"));
+                 const auto found = std::ranges::find_if(*all, [&](const BackendView& one) {
+                   return endpoint && one.ip == endpoint->address &&
+                          one.port.value_or(0) == endpoint->port;
+                 });
                  if (found == all->end())
                    return fail(Code::not_found, "there is no backend '" + call.path.at("id") +
                                                     "' in pool " + pool_in(call));

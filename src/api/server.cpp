@@ -45,14 +45,30 @@ std::string request_id_of(const HttpRequest& request) {
   return sane ? id : new_request_id();
 }
 
-/// A browser says from which site a page asks. Pages of other sites may not: nobody here has logged
-/// in.
-bool is_foreign(const HttpRequest& request) {
-  const std::string_view origin = request[http::field::origin];
-  const auto host = origin.find("://");
-  return !origin.empty() &&
-         (host == origin.npos ||
-          origin.substr(host + 3) != std::string_view(request[http::field::host]));
+/// True where a connection came in over the machine's own loopback.
+bool is_loopback(Stream& stream) {
+  beast::error_code error;
+  const auto local = stream.socket().local_endpoint(error);
+  const auto* address = static_cast<const sockaddr*>(static_cast<const void*>(local.data()));
+  if (error || (address->sa_family != AF_INET && address->sa_family != AF_INET6))
+    return false;
+  return address->sa_family == AF_INET
+             ? IpAddress::from_v4(&reinterpret_cast<const sockaddr_in*>(address)->sin_addr)
+                   .is_loopback()
+             : IpAddress::from_v6(&reinterpret_cast<const sockaddr_in6*>(address)->sin6_addr)
+                   .is_loopback();
+}
+
+/// Whether a page of another site asks: nobody here has logged in, so it may not. A browser names
+/// the page's site as Origin. A site whose name was made to lead to this machine (DNS rebinding) is
+/// known by the name in Host.
+bool is_foreign(const HttpRequest& request, bool loopback) {
+  const std::string_view host = request[http::field::host], origin = request[http::field::origin];
+  const auto name = origin.find("://");
+  if (!origin.empty() && (name == origin.npos || origin.substr(name + 3) != host))
+    return true;
+  const auto plain = host.substr(0, host.starts_with("localhost:") ? 9 : host.npos);
+  return loopback && !host.empty() && plain != "localhost" && !parse_endpoint(host);
 }
 
 Request plain(const HttpRequest& from) {
@@ -104,6 +120,7 @@ std::optional<Response> refusal(const beast::error_code& error) {
 
 asio::awaitable<void> serve_connection(std::shared_ptr<Server::State> state, Stream stream) {
   beast::flat_buffer buffer;
+  const bool loopback = is_loopback(stream);
   for (;;) {
     stream.expires_after(idle_limit);
     http::request_parser<http::string_body> parser;
@@ -119,7 +136,7 @@ asio::awaitable<void> serve_connection(std::shared_ptr<Server::State> state, Str
       break;
     }
     auto message = parser.release();
-    if (is_foreign(message)) {
+    if (is_foreign(message, loopback)) {
       const auto id = request_id_of(message);
       const auto answer = problem_response(403, "a page of another site may not use this API", id);
       auto response = dressed(answer, id, message.version(), false, false);
@@ -142,6 +159,7 @@ asio::awaitable<void> serve_connection(std::shared_ptr<Server::State> state, Str
                   answer.status, (std::chrono::steady_clock::now() - begin) / 1us);
     auto response = dressed(answer, id, message.version(), keep_alive, head);
     http::response_serializer<http::string_body> serializer(response);
+    stream.expires_after(idle_limit);
     auto [write_error, written] =
         co_await http::async_write(stream, serializer, asio::as_tuple(asio::use_awaitable));
     if (write_error || !keep_alive)

@@ -70,18 +70,25 @@ class Commands {
     on(top_command, [count](Session& session) { return top(session, *count); });
   }
 
+  /// Without --if-match the running generation is read.
+  static Exit name_generation(Session& session, WriteOptions& options) {
+    if (options.if_match)
+      return Exit::ok;
+    auto current = ask(session, {"GET", "/api/v1/config", "", {}});
+    if (!current)
+      return current.error();
+    options.if_match = View(current->json)["generation"].number();
+    return Exit::ok;
+  }
+
   /// Sends a document; without --if-match the running generation is read first.
   static Exit send_config(Session& session, const std::string& method, const std::string& file,
                           WriteOptions options) {
     auto document = read_document(file, session.in);
     if (!document)
       return misuse(session, document.error().message);
-    if (!options.if_match) {
-      auto current = ask(session, {"GET", "/api/v1/config", "", {}});
-      if (!current)
-        return current.error();
-      options.if_match = View(current->json)["generation"].number();
-    }
+    if (auto named = name_generation(session, options); named != Exit::ok)
+      return named;
     return change(session, method, "/api/v1/config", configuration_in(std::move(*document)),
                   options);
   }
@@ -193,6 +200,11 @@ class Commands {
     on(set, [=](Session& session) {
       if (wanted->pool.empty() && !wanted->enable && !wanted->disable)
         return misuse(session, "say what to change: --pool, --enable or --disable");
+      // The generation first: what changes after it refuses the change instead of being undone by
+      // it.
+      auto how = *options;
+      if (auto named = name_generation(session, how); named != Exit::ok)
+        return named;
       const auto path = "/api/v1/services/" + percent_encode(wanted->name);
       const auto current = ask(session, {.method = "GET", .target = path});
       if (!current)
@@ -203,7 +215,7 @@ class Commands {
         body["pool"] = wanted->pool;
       if (wanted->enable || wanted->disable)
         body["enabled"] = wanted->enable;
-      return change(session, "PUT", path, body, *options);
+      return change(session, "PUT", path, body, how);
     });
   }
 

@@ -66,7 +66,7 @@ Exit report(Session& session, const Error& error) {
   for (const auto& fault : error.faults)
     text += render_fault(fault.pointer, fault.message, fault.suggestion);
   print(session.err, text);
-  return Exit::unreachable;
+  return error.code == Code::not_found ? Exit::not_found : Exit::unreachable;
 }
 
 Exit misuse(Session& session, const std::string& message) {

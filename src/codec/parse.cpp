@@ -88,13 +88,14 @@ std::string position(std::string_view text, std::size_t offset) {
 Result<json::value> parse(std::string_view text) {
   if (text.size() > largest)
     return fail(Code::malformed, "the document has " + std::to_string(text.size()) +
-                                   " bytes, at most " + std::to_string(largest) + " are possible");
+                                     " bytes, at most " + std::to_string(largest) +
+                                     " are possible");
   json::basic_parser<DuplicateKeys> scan(lenient());
   boost::system::error_code error;
   const auto read = scan.write_some(false, text.data(), text.size(), error);
   if (!scan.handler().twice.empty())
     return fail(Code::malformed, "the key '" + scan.handler().twice +
-                                   "' stands twice in one object (" + position(text, read) + ")");
+                                     "' stands twice in one object (" + position(text, read) + ")");
   if (!error && read < text.size())
     error = json::make_error_code(json::error::extra_data);
   if (error)

@@ -8,6 +8,7 @@
 #include "base/text.hpp"
 #include "codec/codec.hpp"
 #include "model/document.hpp"
+#include "model/layout.hpp"
 #include "model/validate.hpp"
 
 namespace sluice::control {
@@ -119,7 +120,7 @@ Result<Change> Controller::change(const Edit& edit, const ChangeOptions& options
   return change;
 }
 
-Result<Change> Controller::attempt(const model::Config& wanted, const ChangeOptions& options,
+Result<Change> Controller::attempt(model::Config wanted, const ChangeOptions& options,
                                    std::chrono::milliseconds patience) {
   // Faults that need no look at the network are told before anything is waited for.
   auto known = next_hops_.topology();
@@ -129,6 +130,7 @@ Result<Change> Controller::attempt(const model::Config& wanted, const ChangeOpti
       !faults.empty())
     return fail(Code::invalid, "the configuration has " + counted(faults.size(), "fault"),
                 std::move(faults));
+  model::distribute_backends(wanted);  // of entries of l4_backends that name another pool
 
   auto topology = look(wanted, patience);
   if (!topology)
@@ -186,14 +188,54 @@ Result<planner::Plan> Controller::pending() {
   return plan_towards(config_, *topology);
 }
 
+Result<void> Controller::follow(const model::Config& wanted, const model::Topology& topology) {
+  auto plan = plan_towards(wanted, topology);
+  if (!plan)
+    return fail(plan.error());
+  auto applied = dataplane_.apply(*plan);
+  if (applied)
+    for (const auto& step : plan->steps)
+      spdlog::info("following the kernel: {}", planner::describe(step));
+  return applied;
+}
+
+Result<void> Controller::converge(const model::Topology& topology) {
+  auto running = dataplane_.running();
+  if (!running)
+    return fail(running.error());
+  auto wanted = config_;
+  wanted.xdp.interfaces.clear();
+  std::vector<model::XdpInterface> missing;
+  for (const auto& interface : config_.xdp.interfaces) {
+    const auto found = running->interfaces.find(interface.name);
+    if (found != running->interfaces.end())
+      wanted.xdp.interfaces.push_back({interface.name, found->second.mode});
+    if (found == running->interfaces.end() || found->second.mode != interface.mode)
+      missing.push_back(interface);
+  }
+  if (auto followed = follow(wanted, topology); !followed)
+    return followed;
+
+  std::string refused;
+  for (const auto& interface : missing) {
+    auto with = wanted;
+    std::erase_if(with.xdp.interfaces,
+                  [&](const auto& other) { return other.name == interface.name; });
+    with.xdp.interfaces.push_back(interface);
+    if (auto followed = follow(with, topology))
+      wanted = std::move(with);
+    else
+      refused += (refused.empty() ? "" : "; ") + followed.error().message;
+  }
+  if (!refused.empty())
+    return fail(Code::kernel, refused);
+  return {};
+}
+
 void Controller::heal(const model::Topology& topology) {
-  auto plan = plan_towards(config_, topology);
-  auto healed = plan ? dataplane_.apply(*plan) : fail(plan.error());
+  const auto healed = converge(topology);
   if (healed) {
     drift_.clear();
-    if (plan && !plan->empty())
-      for (const auto& step : plan->steps)
-        spdlog::info("following the kernel: {}", planner::describe(step));
     return;
   }
   if (drift_ != healed.error().message)

@@ -91,10 +91,14 @@ class Controller {
   Result<model::Topology> look(const model::Config& wanted, std::chrono::milliseconds patience);
   Result<planner::Plan> plan_towards(const model::Config& wanted, const model::Topology& topology);
   /// The part of change() after the edit.
-  Result<Change> attempt(const model::Config& wanted, const ChangeOptions& options,
+  Result<Change> attempt(model::Config wanted, const ChangeOptions& options,
                          std::chrono::milliseconds patience);
   /// Brings the data plane back to the running configuration; a failure becomes `drift_`.
   void heal(const model::Topology& topology);
+  /// Everything but what must be attached anew, then each attachment for itself: one interface that
+  /// refuses must not keep the others from balancing.
+  Result<void> converge(const model::Topology& topology);
+  Result<void> follow(const model::Config& wanted, const model::Topology& topology);
 
   dataplane::Dataplane& dataplane_;
   store::Store& store_;

@@ -176,7 +176,10 @@ Result<void> run(const Options& options) {
 
   asio::signal_set signals(io, SIGINT, SIGTERM);
   signals.async_wait([&](auto, int) { io.stop(); });
-  asio::co_spawn(control, follow(controller, (*next_hops)->fd()), asio::detached);
+  asio::co_spawn(control, follow(controller, (*next_hops)->fd()), [](std::exception_ptr failure) {
+    if (failure)  // without it backends would silently go stale
+      std::terminate();
+  });
   spdlog::info("sluiced {} serves instance {} at {}, generation {}{}", SLUICE_VERSION,
                options.instance, socket, controller.generation(),
                (*dataplane)->adopted() ? ", adopted a running data plane" : "");

@@ -61,7 +61,8 @@ class Dataplane {
   virtual Result<void> apply(const planner::Plan& plan) = 0;
   virtual Result<Counters> counters() = 0;
   virtual Result<std::vector<Attachment>> attachments() = 0;
-  /// Moves the packet path's coarse clock; call once a second with the seconds of the monotonic clock.
+  /// Moves the packet path's coarse clock; call once a second with the seconds of the monotonic
+  /// clock.
   virtual void tick(std::uint32_t epoch) = 0;
 };
 

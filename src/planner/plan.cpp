@@ -88,17 +88,18 @@ void add_forget_steps(Plan& plan, const Image& running) {
       plan.steps.push_back(RemoveBackend{key, backend.id});
 }
 
-void add_interface_steps(Plan& plan, const Image& running) {
-  for (const auto& [name, interface] : running.interfaces) {
-    const auto after = plan.after.interfaces.find(name);
-    if (after == plan.after.interfaces.end() || after->second != interface)
-      plan.steps.push_back(Detach{name});
-  }
+void add_attach_steps(Plan& plan, const Image& running) {
   for (const auto& [name, interface] : plan.after.interfaces) {
     const auto before = running.interfaces.find(name);
     if (before == running.interfaces.end() || before->second != interface)
       plan.steps.push_back(Attach{name, interface});
   }
+}
+
+void add_detach_steps(Plan& plan, const Image& running) {
+  for (const auto& [name, interface] : running.interfaces)
+    if (!plan.after.interfaces.contains(name))
+      plan.steps.push_back(Detach{name});
 }
 
 }  // namespace
@@ -111,6 +112,7 @@ Result<Plan> make_plan(const Image& running, const model::Config& wanted,
     return fail(after.error());
   plan.after = std::move(*after);
 
+  add_attach_steps(plan, running);
   for (const auto& [key, backend] : plan.after.backends) {
     const auto before = running.backends.find(key);
     if (before == running.backends.end() || before->second != backend)
@@ -120,7 +122,7 @@ Result<Plan> make_plan(const Image& running, const model::Config& wanted,
   if (front_differs(running, plan.after))
     plan.steps.push_back(SwapFront{plan.after.services});
   add_forget_steps(plan, running);
-  add_interface_steps(plan, running);
+  add_detach_steps(plan, running);
   return plan;
 }
 

@@ -12,6 +12,12 @@
 
 namespace sluice::planner {
 
+/// Comes first: of all steps the kernel refuses this one most often, and until then packets have
+/// seen nothing. An attachment of the same name in another mode is replaced.
+struct Attach {
+  std::string interface;
+  InterfaceImage image;
+};
 /// Writes or rewrites one entry of `backend_pool` and its label.
 struct PutBackend {
   BackendKey key;
@@ -38,16 +44,12 @@ struct RemoveBackend {
   BackendKey key;
   std::uint16_t id;
 };
-struct Attach {
-  std::string interface;
-  InterfaceImage image;
-};
 struct Detach {
   std::string interface;
 };
 /// In the order in which a plan has them.
 using Step =
-    std::variant<PutBackend, FillTable, SwapFront, ForgetTable, RemoveBackend, Detach, Attach>;
+    std::variant<Attach, PutBackend, FillTable, SwapFront, ForgetTable, RemoveBackend, Detach>;
 
 /// How many slots of a pool's table change hands.
 struct PoolEffect {

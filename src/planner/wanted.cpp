@@ -29,6 +29,7 @@ class Builder {
         service_ids_(service_ids(running)), arena_(running) {}
 
   Result<Image> build(const PlanOptions& options) {
+    warn_of_foreign_sources();
     const auto pools = model::effective_pools(config_);
     if (auto added = add_interfaces(options); !added)
       return fail(added.error());
@@ -59,6 +60,16 @@ class Builder {
            std::to_string(backend);
   }
 
+  void warn_of_foreign_sources() {
+    for (std::size_t i = 0; i < config_.nat.sourceAddresses.size(); i++)
+      if (const auto& address = config_.nat.sourceAddresses[i]; !ways_.is_own(address))
+        warn("/nat/sourceAddresses/" + std::to_string(i),
+             address.to_string() +
+                 " is no address of this machine: replies of nat come back only if "
+                 "it is routed here",
+             "ip addr add " + address.to_string() + " on the interface towards the backends");
+  }
+
   static BackendKey key_of(const model::EffectivePool& pool, const model::Backend& backend) {
     return {pool.name, backend.ip, backend.port.value_or(0)};
   }
@@ -79,6 +90,9 @@ class Builder {
                            pool.name,
                        SL_MAX_BACKENDS - 1, backend_ids_.in_use());
       const auto obstacle = ways_.resolve(key, entry);
+      if (const auto known = running_.backends.find(key);
+          obstacle && known != running_.backends.end())
+        ways_.keep_source(known->second, entry);
       if (obstacle && backend.enabled)
         warn(pointer_of(pool, i),
              "the backend " + endpoint_to_string(key.address, key.port) +

@@ -41,6 +41,15 @@ std::optional<Obstacle> Ways::resolve(const BackendKey& key, BackendImage& entry
   return found;
 }
 
+void Ways::keep_source(const BackendImage& running, BackendImage& entry) const {
+  if (running.forwarding != entry.forwarding ||
+      running.preserve_client_address != entry.preserve_client_address ||
+      vips_.contains(running.source))
+    return;
+  entry.source = running.source;
+  entry.source_varying_bits = running.source_varying_bits;
+}
+
 std::optional<Obstacle> Ways::obstacle(const BackendKey& key, const BackendImage& entry) const {
   if (local_.contains(key.address))
     return Obstacle{"it is an address of this machine",

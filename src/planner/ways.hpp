@@ -24,6 +24,12 @@ class Ways {
   /// has it.
   std::optional<Obstacle> resolve(const BackendKey& key, BackendImage& entry) const;
 
+  bool is_own(const IpAddress& address) const { return local_.contains(address); }
+
+  /// A backend that cannot be reached for a while keeps the source that its flows know, so that
+  /// replies on their way are still recognised.
+  void keep_source(const BackendImage& running, BackendImage& entry) const;
+
  private:
   std::optional<Obstacle> obstacle(const BackendKey& key, const BackendImage& entry) const;
   bool set_source(const BackendKey& key, const model::NextHop& hop, BackendImage& entry) const;

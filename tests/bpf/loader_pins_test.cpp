@@ -79,6 +79,7 @@ TEST_F(LoaderPins, InstancesDoNotSeeEachOther) {
   ASSERT_TRUE(ok(other));
   ASSERT_TRUE(ok((*other)->add_backend("10.0.1.11")));
   EXPECT_TRUE(running().backends.empty());
+  other->reset();
   ASSERT_TRUE(ok(Loader::remove_instance(other_name)));
   EXPECT_TRUE(std::filesystem::exists(folder().map("backend_pool")))
       << "removing one instance took another's maps";
@@ -95,14 +96,18 @@ TEST_F(LoaderPins, RemovedInstanceLeavesNothing) {
   model::Config config;
   config.xdp.interfaces = {{"sl0", model::XdpMode::DRV}, {"sl1", model::XdpMode::SKB}};
   apply(config);
+  EXPECT_TRUE(fails_with(Code::unavailable, Loader::remove_instance(instance_)))
+      << "a daemon that runs would lose its pins under its feet";
+  close();
   auto one = Loader::remove_instance(instance_, "sl1");
   ASSERT_TRUE(ok(one));
   EXPECT_EQ(*one, std::vector<std::string>{"sl1"});
+  open();
   EXPECT_EQ(running().interfaces.size(), 1u) << "only sl1 was to be taken off";
+  close();
   EXPECT_TRUE(fails_with(Code::not_found, Loader::remove_instance(instance_, "sl1")));
   EXPECT_TRUE(fails_with(Code::not_found, Loader::remove_instance(instance_, "sl9")));
 
-  close();
   auto all = Loader::remove_instance(instance_);
   ASSERT_TRUE(ok(all));
   EXPECT_EQ(*all, std::vector<std::string>{"sl0"});

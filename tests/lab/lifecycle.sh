@@ -68,6 +68,9 @@ is 'no map is left in the kernel' "$(left_maps)" ''
 
 # --- taken off without a daemon
 api POST interfaces/eth0/attach '{"mode": "DRV"}' >/dev/null
+if lb "$(sluicectl_path)" --instance "$PREFIX" detach --all >"$DIR/output" 2>&1; then code=0; else code=$?; fi
+is 'sluicectl does not go past a daemon whose socket it does not find' "$code $(grep -c 'does not answer there' "$DIR/output")" '3 1'
+ok 'the program stays' test -n "$(program_id eth0)"
 stop_daemon KILL
 ok 'sluicectl detach works without a daemon' ctl --instance "$PREFIX" detach eth0
 is 'the program is off' "$(program_id eth0)" ''

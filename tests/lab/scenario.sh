@@ -29,6 +29,7 @@ status() { cat "$DIR/status"; }
 
 finish() {
   local code=$?
+  trap '' INT TERM HUP
   if [ "$code" != 0 ] || [ "$failures" != 0 ]; then
     echo "--- the end of sluiced's log:"
     tail -n 20 "$DIR/sluiced.log" 2>/dev/null || true

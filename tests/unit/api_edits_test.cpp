@@ -44,7 +44,7 @@ TEST(Edits, BackendsAreFoundByTheirIdInThePoolThatIsNamed) {
   EXPECT_TRUE(remove_backend(config, "video", "[fd00::1]:80").value().pools[0].backends.empty());
   EXPECT_TRUE(refused(Code::not_found, remove_backend(config, "video", "10.0.1.11")));
   EXPECT_TRUE(refused(Code::not_found, remove_backend(config, "vdieo", "10.0.1.11")));
-  EXPECT_TRUE(refused(Code::invalid, remove_backend(config, "default", "10.0.1")));
+  EXPECT_TRUE(refused(Code::not_found, remove_backend(config, "default", "10.0.1")));
 }
 
 TEST(Edits, ABackendIsAddedOnce) {
@@ -87,6 +87,12 @@ TEST(Edits, ServicesAndPoolsComeAndGoByName) {
   EXPECT_TRUE(replace_pool(start(), "video", pool).value().pools[0].backends.empty());
   EXPECT_TRUE(remove_pool(start(), "video").value().pools.empty());
   EXPECT_TRUE(refused(Code::not_found, remove_pool(start(), "none")));
+  auto used = start();
+  used.services[0].pool = "video";
+  const auto refusal = remove_pool(used, "video");
+  ASSERT_TRUE(refused(Code::exists, refusal));
+  EXPECT_NE(refusal.error().message.find("web"), std::string::npos)
+      << "the service that needs it is named";
 }
 
 TEST(Edits, InterfacesAreAttachedOnceAndChangeTheirMode) {

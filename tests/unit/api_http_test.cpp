@@ -16,6 +16,13 @@ TEST(PercentDecoding, BrokenEscapesAreRefused) {
     EXPECT_EQ(percent_decode(text), std::nullopt) << text;
 }
 
+TEST(Text, IsUtf8InOneLine) {
+  for (const char* text : {"", "new rack", "größe \"7\" \\", "日本"})
+    EXPECT_TRUE(is_text(text)) << text;
+  for (const char* text : {"a\nb", "\x1b[2J", "\xff", "\xc3", "\xed\xa0\x80", "\x7f"})
+    EXPECT_FALSE(is_text(text));
+}
+
 TEST(Target, IsSplitIntoPathAndQuery) {
   Request request;
   set_target(request, "/api/v1/config?dryRun=true&empty&x=a%26b&=&bad=%zz");

@@ -192,10 +192,47 @@ TEST_F(ControllerTest, VanishedInterfaceIsReportedAndOtherChangesStayPossible) {
   EXPECT_EQ(dataplane.image.backends.size(), 3u);
 }
 
+TEST_F(ControllerTest, OneInterfaceThatRefusesDoesNotKeepTheOthersFromBalancing) {
+  ASSERT_TRUE(controller.start());
+  auto wanted = config(web);
+  wanted.xdp.interfaces.push_back({.name = "eth1", .mode = model::XdpMode::DRV});
+  ASSERT_TRUE(put(wanted));
+  test::FakeDataplane rebooted;
+  rebooted.refused_interface = "eth1";
+  Controller second{rebooted, store, next_hops};
+  ASSERT_TRUE(second.start());
+  EXPECT_TRUE(rebooted.image.interfaces.contains("eth0"));
+  EXPECT_EQ(rebooted.image.services.size(), 1u);
+  EXPECT_THAT(second.state()->drift, HasSubstr("eth1"));
+  next_hops.unreachable = {IpAddress::parse("10.0.1.11").value()};
+  next_hops.changed = true;
+  second.tick();
+  EXPECT_FALSE(rebooted.image.backends.at(backend("10.0.1.11")).resolved)
+      << "neighbours are followed all the same";
+  rebooted.refused_interface.reset();
+  next_hops.changed = true;
+  second.tick();
+  EXPECT_TRUE(rebooted.image.interfaces.contains("eth1"));
+  EXPECT_EQ(second.state()->drift, "");
+}
+
+TEST_F(ControllerTest, BackendThatNamesAPoolIsInThatPoolAtOnce) {
+  ASSERT_TRUE(controller.start());
+  auto wanted = config(web);
+  wanted.pools.push_back({.name = "video", .backends = {}});
+  wanted.l4_backends.push_back({.ip = IpAddress::parse("10.0.1.21").value(), .pool = "video"});
+  ASSERT_TRUE(put(wanted));
+  EXPECT_TRUE(
+      dataplane.image.backends.contains({"video", IpAddress::parse("10.0.1.21").value(), 0}));
+  EXPECT_EQ(controller.config().l4_backends.size(), 2u);
+}
+
 TEST_F(ControllerTest, TickMovesThePacketPathsClock) {
   ASSERT_TRUE(controller.start());
   controller.tick();
-  EXPECT_GT(dataplane.epoch, 1'700'000'000u);
+  const auto uptime = std::chrono::steady_clock::now().time_since_epoch() / std::chrono::seconds(1);
+  EXPECT_NEAR(dataplane.epoch, static_cast<double>(uptime), 2)
+      << "a wall clock that is set must not end flows";
 }
 
 }  // namespace

@@ -22,6 +22,10 @@ class FakeDataplane final : public dataplane::Dataplane {
   Result<void> apply(const planner::Plan& plan) override {
     if (refusal)
       return fail(Code::kernel, *refusal);
+    for (const auto& step : plan.steps)
+      if (const auto* attach = std::get_if<planner::Attach>(&step);
+          attach && attach->interface == refused_interface)
+        return fail(Code::kernel, "cannot attach to " + attach->interface);
     image = plan.after;
     applied++;
     return {};
@@ -41,7 +45,8 @@ class FakeDataplane final : public dataplane::Dataplane {
 
   planner::Image image;
   dataplane::Counters counted;
-  std::optional<std::string> refusal;  ///< set: every apply fails with this
+  std::optional<std::string> refusal;            ///< set: every apply fails with this
+  std::optional<std::string> refused_interface;  ///< set: every plan that attaches it fails
   int applied = 0;
   std::uint32_t epoch = 0;
 };

@@ -138,7 +138,8 @@ TEST_F(PlannerPlan, WeightMovesSlots) {
   backends()[0].weight = 2;
   const auto made = apply();
   EXPECT_EQ(steps_of<PutBackend>(made).size(), 1u) << "the entry's label keeps the weight";
-  EXPECT_EQ(slots_of("10.0.1.11"), 125u) << "half of 251; the two others have the larger remainders";
+  EXPECT_EQ(slots_of("10.0.1.11"), 125u)
+      << "half of 251; the two others have the larger remainders";
   ASSERT_EQ(made.effects.size(), 1u);
   EXPECT_EQ(made.effects[0].unavoidable, 0u);
 }
@@ -301,13 +302,25 @@ TEST_F(PlannerPlan, HandEditedSlotsAreHealed) {
   EXPECT_EQ(made.effects.at(0).moved, 1u);
 }
 
-TEST_F(PlannerPlan, ModeOfAnInterfaceChangesByDetachAndAttach) {
+TEST_F(PlannerPlan, ModeOfAnInterfaceChangesInOneStep) {
   apply();
   config.xdp.interfaces[0].mode = model::XdpMode::SKB;
   const auto made = apply();
-  ASSERT_EQ(made.steps.size(), 2u) << test::text_of(made);
-  EXPECT_EQ(steps_of<Detach>(made).at(0).interface, "eth0");
+  ASSERT_EQ(made.steps.size(), 1u) << test::text_of(made);
   EXPECT_EQ(steps_of<Attach>(made).at(0).image.mode, model::XdpMode::SKB);
+}
+
+TEST_F(PlannerPlan, LostBackendKeepsTheSourceThatItsFlowsKnow) {
+  apply();
+  for (const auto* address : {"10.0.1.11", "10.0.1.12", "10.0.1.13"})
+    machine.lose(address, "the link is down");
+  apply();
+  EXPECT_FALSE(running("10.0.1.11").resolved);
+  EXPECT_EQ(running("10.0.1.11").source, ip("10.0.1.2"))
+      << "replies that are on their way would go to the kernel, which resets the connection";
+  config.services[0].address = ip("10.0.1.2");
+  apply();
+  EXPECT_EQ(running("10.0.1.11").source, IpAddress()) << "nothing is sent from a VIP";
 }
 
 TEST_F(PlannerPlan, RecreatedInterfaceIsAttachedAgain) {
@@ -365,14 +378,13 @@ TEST_F(PlannerPlan, EveryStepHasALineForPeople) {
   std::string text;
   for (const auto& step : plan().steps)
     text += describe(step) + "\n";
-  EXPECT_EQ(text, "write backend 10.0.1.21 of pool web, which is unroutable\n"
+  EXPECT_EQ(text, "attach eth0 in mode HW\n"
+                  "write backend 10.0.1.21 of pool web, which is unroutable\n"
                   "fill 251 slots of pool web\n"
                   "switch to a new front of 1 service\n"
                   "free 251 slots of the old table of pool web\n"
                   "remove backend 10.0.1.11 of pool web\n"
-                  "detach eth0\n"
-                  "detach eth1\n"
-                  "attach eth0 in mode HW\n");
+                  "detach eth1\n");
 }
 
 }  // namespace

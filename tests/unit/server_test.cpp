@@ -133,6 +133,17 @@ TEST_F(ServerTest, PagesOfOtherSitesAreRefused) {
   EXPECT_EQ(exchange(get).result_int(), 403u);
   get.set(http::field::origin, "http://127.0.0.1:" + std::to_string(port_));
   EXPECT_EQ(exchange(get).result_int(), 200u);
+  get.erase(http::field::origin);
+  for (const char* host :
+       {"localhost", "localhost:8080", "127.0.0.1", "[::1]:8080", "10.0.0.1:80"}) {
+    get.set(http::field::host, host);
+    EXPECT_EQ(exchange(get).result_int(), 200u) << host;
+  }
+  for (const char* host :
+       {"evil.example", "evil.example:8080", "localhost.evil.example", "127.0.0.1.evil.example"}) {
+    get.set(http::field::host, host);
+    EXPECT_EQ(exchange(get).result_int(), 403u) << "a name that was made to lead here: " << host;
+  }
   WebSocket stream(connect());
   stream.set_option(
       beast::websocket::stream_base::decorator([](beast::websocket::request_type& upgrade) {

@@ -78,6 +78,11 @@ Result<void> PinFolder::create() const {
   return {};
 }
 
+bool PinFolder::exists() const {
+  std::error_code error;
+  return fs::exists(instance_, error) || error;  // a folder that may not be looked into is there
+}
+
 Result<Fd> PinFolder::lock() const {
   Fd folder(open(instance_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!folder)

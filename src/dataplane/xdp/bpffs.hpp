@@ -22,6 +22,8 @@ class PinFolder {
   /// Holds the instance for as long as the descriptor is open, so that no two daemons write the
   /// same memory. Code::unavailable when another process has it.
   Result<Fd> lock() const;
+  /// Whether the instance has anything here, as far as the caller may see.
+  bool exists() const;
   /// Removes all pins and folders of the instance, of every ABI version.
   Result<void> remove_all() const;
 

@@ -117,6 +117,17 @@ Loader::remove_instance(std::string_view instance, const std::optional<std::stri
   auto folder = PinFolder::of(instance);
   if (!folder)
     return fail(folder.error());
+  Fd lock;
+  if (folder->exists()) {
+    auto taken = folder->lock();
+    if (!taken)
+      return fail(taken.error().code,
+                  taken.error().code == Code::unavailable
+                      ? "sluiced runs the instance '" + std::string(instance) +
+                            "' but does not answer there; say where its socket is, or stop it first"
+                      : taken.error().message);
+    lock = std::move(*taken);
+  }
   auto names = folder->linked_interfaces();
   if (interface) {
     if (std::ranges::find(names, *interface) == names.end())
@@ -186,6 +197,9 @@ Result<void> Loader::run_step(const planner::Plan& plan, const planner::Step& st
   if (const auto* detach = std::get_if<planner::Detach>(&step))
     return attachments_.detach(detach->interface);
   const auto& attach = std::get<planner::Attach>(step);
+  if (attachments_.running().contains(attach.interface))  // in another mode
+    if (auto detached = attachments_.detach(attach.interface); !detached)
+      return detached;
   auto slot = slot_of(attach.image.ifindex);
   if (!slot)
     return fail(slot.error().code,
