@@ -2,8 +2,6 @@
 # sluice_bpf_NAME_begin and sluice_bpf_NAME_end. Embedded by hand and not as a bpftool skeleton: the libbpf inside Debian
 # 12's bpftool does not know .bss.* sections, the one that we link to does.
 find_program(SLUICE_BPF_CLANG NAMES clang-19 clang-14 clang REQUIRED DOC "compiler of the BPF programs")
-execute_process(COMMAND ${CMAKE_C_COMPILER} -print-multiarch OUTPUT_VARIABLE SLUICE_MULTIARCH
-                OUTPUT_STRIP_TRAILING_WHITESPACE)
 
 function(sluice_bpf_object source object)
   cmake_parse_arguments(BPF "" "CLANG" "" ${ARGN})
@@ -12,7 +10,7 @@ function(sluice_bpf_object source object)
     DEPFILE ${object}.d
     DEPENDS ${source}
     COMMAND ${BPF_CLANG} -g -O2 -target bpf -mcpu=v3 -Wall -Wextra -Werror -DSLUICE_EXPLAIN=$<CONFIG:Debug> -I${PROJECT_SOURCE_DIR}/bpf
-            -I/usr/include/${SLUICE_MULTIARCH} -MD -MF ${object}.d -MT ${object} -c ${source} -o ${object}
+            -I/usr/include/${CMAKE_LIBRARY_ARCHITECTURE} -MD -MF ${object}.d -MT ${object} -c ${source} -o ${object}
     COMMENT "Building BPF object ${object}"
     VERBATIM)
 endfunction()

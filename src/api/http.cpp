@@ -1,5 +1,6 @@
 #include "api/http.hpp"
 
+#include <algorithm>
 #include <charconv>
 
 namespace sluice::api {
@@ -27,9 +28,9 @@ std::optional<std::string> percent_decode(std::string_view text) {
 }
 
 bool is_text(std::string_view text) {
-  for (const unsigned char c : text)
-    if (c < 0x20 || c == 0x7f)
-      return false;
+  const auto is_control = [](char c) { return (c >= 0 && c < ' ') || c == 127; };
+  if (std::ranges::any_of(text, is_control))
+    return false;
   // Boost.JSON's parser checks UTF-8; quotes and backslashes would end the string early.
   std::string quoted = "\"";
   for (const char c : text)

@@ -77,8 +77,8 @@ Result<Fd> lock_instance(const Options& options) {
 /// FNV-1a of the file's content: only to notice that it has changed.
 std::string content_hash(const std::string& text) {
   std::uint64_t hash = 0xcbf29ce484222325;
-  for (const unsigned char c : text)
-    hash = (hash ^ c) * 0x100000001b3;
+  for (const char c : text)
+    hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
   return std::to_string(hash);
 }
 

@@ -108,8 +108,8 @@ class Packet::Writer {
     Bytes header(v4 ? 12 : 8);
     if (v4) {
       const std::size_t length = 20 + 4 * fields.option_words;
-      header[0] =
-          static_cast<std::uint8_t>((fields.version ? fields.version : 4) << 4 | length / 4);
+      header[0] = static_cast<std::uint8_t>(
+          std::size_t{fields.version ? fields.version : std::uint8_t{4}} << 4 | length / 4);
       header[1] = fields.tos;
       put16(header, 2, told + length);
       put16(header, 4, fields.id);
@@ -125,7 +125,8 @@ class Packet::Writer {
     append_address(header, ip.source);
     append_address(header, ip.destination);
     if (v4) {
-      header.resize(20 + std::size_t{4} * fields.option_words, 1);  // no-operation options
+      header.resize(20 + std::size_t{4} * std::size_t{fields.option_words},
+                    1);  // no-operation options
       put16(header, 10, checksum(header));
     }
     prepend(header);
