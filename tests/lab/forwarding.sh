@@ -41,6 +41,22 @@ for family in 4 6; do
   download "dsr-ipip, IPv$family" "$vip" 82
 done
 
+# UDP without translation: the DNS services move to the pools of direct return, one after the other.
+for kind in l2 ipip; do
+  api POST config "$(get config | jq -c --arg kind "$kind" '{services: [.config.services[]
+    | if .name == "dns" then .pool = $kind elif .name == "dns6" then .pool = $kind + "6" else . end]}')" \
+    -H "If-Match: \"$(get config | jq .generation)\"" >/dev/null
+  is "DNS moves to dsr-$kind" "$(status)" 200
+  lab exec be1 nft flush set inet lab seen4
+  lab exec be1 nft flush set inet lab seen6
+  visit "dsr-$kind, IPv4 UDP" "$VIP4" 53 '' udp
+  visit "dsr-$kind, IPv6 UDP" "[$VIP6]" 53 '' udp
+  ok "dsr-$kind: the backend sees the client's address in UDP" \
+    sh -c "$root/lab/lab exec --prefix $PREFIX be1 nft list set inet lab seen4 | grep -q '10.0.2.10 . udp . 53'"
+  ok "dsr-$kind: over IPv6 too" \
+    sh -c "$root/lab/lab exec --prefix $PREFIX be1 nft list set inet lab seen6 | grep -q 'fd00:2::10 . udp . 53'"
+done
+
 stats=$(get stats)
 holds 'dsr: replies pass the balancer by' "$stats" '[.services[] | select(.name | test("l2|ipip")) | .replyPackets] | add == 0'
 holds 'nat: replies come through the balancer' "$stats" '[.services[] | select(.name | test("nat|dns")) | .replyPackets > 0] | all'
