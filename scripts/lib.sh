@@ -42,6 +42,21 @@ install_packages() {
   }
 }
 
+# Shows how far a build is, from ninja's lines on standard input: one line that changes on a terminal, every tenth otherwise.
+progress() {
+  local line tenth=0
+  while IFS= read -r line; do
+    [[ $line =~ ^\[([0-9]+)/([0-9]+)\  ]] || continue
+    if [ -t 2 ]; then
+      printf '\r    %d of %d' "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}" >&2
+    elif ((BASH_REMATCH[1] * 10 / BASH_REMATCH[2] > tenth)); then
+      tenth=$((BASH_REMATCH[1] * 10 / BASH_REMATCH[2]))
+      printf '    %d of %d\n' "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}" >&2
+    fi
+  done
+  [ ! -t 2 ] || printf '\r\033[K' >&2
+}
+
 # build PRESET [TARGET …]
 build() {
   local preset=$1
@@ -55,7 +70,8 @@ build() {
     tail -n 30 "$root/build/configure-$preset.log" >&2
     die "cmake failed"
   }
-  NINJA_STATUS='[%f/%t %es] ' cmake --build "$root/build/$preset" --parallel -- "$@" >"$root/build/build-$preset.log" 2>&1 || {
+  NINJA_STATUS='[%f/%t %es] ' cmake --build "$root/build/$preset" --parallel -- "$@" 2>&1 |
+    tee "$root/build/build-$preset.log" | progress || {
     grep -vE '^\[[0-9]+/' "$root/build/build-$preset.log" | tail -n 60 >&2
     die "the build failed; the whole output is in build/build-$preset.log"
   }
