@@ -27,7 +27,7 @@ holds 'what runs is what is configured' "$(get status)" '.drift == null or .drif
 # shellcheck disable=SC2086 # two numbers
 wait $downloads
 for one in nat dsr-l2; do
-  holds "the $one download went on as if nothing had happened" "$(cat "$DIR/$one.download")" '.complete and .intact and .longestGapMs < 1000'
+  holds "the $one download went on as if nothing had happened" "$(cat "$DIR/$one.download")" '.complete and .intact and .longestGapMs < 3000'
 done
 api POST pools/nat/backends '{"ip": "10.0.1.100"}' >/dev/null
 is 'the next daemon changes what the first one made' "$(status)" 201

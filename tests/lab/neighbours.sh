@@ -20,7 +20,7 @@ flush() { for _ in 1 2 3 4 5; do lb ip neigh flush all 2>/dev/null || true; slee
 for one in "$VIP4 4 dns" "[$VIP6] 6 dns6"; do
   read -r vip family name <<<"$one"
   flush &
-  result=$(traffic udp --to "$vip:53" --count 3000 --rate 1000 --first-port 10000 --timeout-ms 1000 --concurrency 500)
+  result=$(traffic udp --to "$vip:53" --count 3000 --rate 1000 --first-port 10000 --timeout-ms 4000 --concurrency 500)
   wait $!
   sleep 0.5
   stats=$(get stats | jq --arg name "$name" '.services[] | select(.name == $name)')
