@@ -109,11 +109,14 @@ class KernelNextHops final : public NextHops {
     for (int i = 0; i < datagrams_at_once; i++) {
       switch (events_.receive([this](const nlmsghdr& event) { take(event); })) {
       case Netlink::Received::nothing:
+        // Until the queue has been empty the kernel goes on dropping and does not say so again.
+        if (std::exchange(overrun_, false))
+          everything_changed();
         return;
       case Netlink::Received::some:
         break;
       case Netlink::Received::overrun:
-        everything_changed();
+        overrun_ = true;
         break;
       }
     }
@@ -351,6 +354,8 @@ class KernelNextHops final : public NextHops {
   std::map<std::uint32_t, LinkInfo> links_;
   std::map<NeighbourKey, Neighbour> neighbours_;
   std::optional<Error> failure_;  ///< why links_ could not be read
+
+  bool overrun_ = false;  ///< events were lost, and the queue has not been empty since
 
   // What events have put in doubt since the last refresh().
   bool links_changed_ = true;
