@@ -118,8 +118,7 @@ stage int forward_dsr(struct xdp_md *ctx, const struct packet *packet, __u64 byt
 	if (unlikely(data + ETHERNET > (void *)(long)ctx->data_end))
 		return BUG;
 	write_ethernet(data, backend->ethernet);
-	count_forwarded(service, id, bytes, (packet->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN,
-			packet->tcp_flags & (TCP_FIN | TCP_RST));
+	count_forwarded(service, id, bytes, opens(packet->tcp_flags), packet->tcp_flags & (TCP_FIN | TCP_RST));
 	return send(backend->interface, reason);
 }
 

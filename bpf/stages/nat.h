@@ -63,7 +63,7 @@ stage __u32 touch(struct sl_flow_key *key, struct sl_flow *flow, __u8 tcp_flags,
  * begins anew goes to another. */
 stage int goes_on(struct sl_flow_key *key, struct sl_flow *flow, __u8 tcp_flags)
 {
-	int opening = (tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+	int opening = opens(tcp_flags);
 	__u32 id = flow->backend;
 	struct sl_backend *backend = bpf_map_lookup_elem(&backend_pool, &id);
 
@@ -94,7 +94,6 @@ static __noinline int nat_forward(struct xdp_md *ctx, struct packet *packet)
 	if (end != GO_ON)
 		return end;
 	struct sl_flow *flow = bpf_map_lookup_elem(&nat_flows, &key);
-	int opening = (packet->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 
 	if (flow && !goes_on(&key, flow, packet->tcp_flags)) {
 		forget_flow(&key, flow);
@@ -104,7 +103,7 @@ static __noinline int nat_forward(struct xdp_md *ctx, struct packet *packet)
 		end = new_flow(ctx, packet, &key, &id);
 		if (end != GO_ON)
 			return count_dropped(service, id, end);
-		opened = packet->protocol == UDP || opening;
+		opened = packet->protocol == UDP || opens(packet->tcp_flags);
 		flow = bpf_map_lookup_elem(&nat_flows, &key);
 		if (!flow)
 			return count_dropped(service, id, DROP(FLOW_TABLE_FULL));

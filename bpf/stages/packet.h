@@ -36,6 +36,12 @@
 #define DROP(reason) END(XDP_DROP, SL_REASON_##reason)
 #define BUG END(XDP_ABORTED, SL_REASON_BUG)
 
+/* A client's first packet: SYN without ACK. */
+stage int opens(__u8 tcp_flags)
+{
+	return (tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+}
+
 struct packet {
 	struct sl_service *service; /* a client's packet; NULL: a backend's reply */
 	__u64 hash;                 /* of the flow; for a client's packet only */

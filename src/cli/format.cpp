@@ -8,6 +8,8 @@
 #include <ctime>
 #include <span>
 
+#include "base/text.hpp"
+
 namespace sluice::cli {
 
 namespace {
@@ -108,7 +110,7 @@ std::string format_time(std::int64_t milliseconds) {
 }
 
 std::string plural(std::uint64_t number, std::string_view noun) {
-  return with_separators(number) + " " + std::string(noun) + (number == 1 ? "" : "s");
+  return with_separators(number) + " " + noun_for(number, noun);
 }
 
 std::string printable(std::string_view text) {

@@ -98,6 +98,7 @@ class Controller {
   /// Everything but what must be attached anew, then each attachment for itself: one interface that
   /// refuses must not keep the others from balancing.
   Result<void> converge(const model::Topology& topology);
+  /// Plans towards a configuration on the machine as it is now, applies, and says each step.
   Result<void> follow(const model::Config& wanted, const model::Topology& topology);
 
   dataplane::Dataplane& dataplane_;

@@ -46,11 +46,11 @@ is 'a backend is removed' "$(status)" 200
 is 'its entry is zeroed' "$(lb bpftool -j map lookup pinned "$(map_path backend_pool)" key hex $(printf '%02x %02x 00 00' $((id % 256)) $((id / 256))) |
   jq -c '[.value[] | select(. != "0x00")] | length')" 0
 is 'the others own all slots of the table' "$(get pools/default | jq -c '[([.backends[].slots] | add), .tableSize]')" '[65537,65537]'
-before=$(lab exec be2 nft -j list counter inet lab tcp4_80 | jq '.nftables[] | .counter // empty | .packets')
+before=$(counter be2 tcp4_80)
 result=$(traffic tcp --to "$VIP4:80" --count 1000 --first-port 30000 --concurrency 64)
 within 'the others take its share' "$result" '{"be1": 1, "be3": 1, "be4": 1}'
 is 'no packet reaches it any more' \
-  "$(lab exec be2 nft -j list counter inet lab tcp4_80 | jq '.nftables[] | .counter // empty | .packets')" "$before"
+  "$(counter be2 tcp4_80)" "$before"
 is 'the program is still the same' "$(program_id eth0)" "$program"
 
 # BE-04

@@ -4,7 +4,6 @@
 
 # The balancer's namespace holds no TCP or UDP socket at all.
 sockets() { lb ss -Hatun | wc -l; }
-counter() { lab exec "$1" nft -j list counter inet lab "$2" | jq '.nftables[] | .counter // empty | .packets'; }
 router_sent() { lab exec router ip -s -j link show lb | jq '.[0].stats64.tx.packets'; }
 
 # visit NAME VIP PORT CLIENT-SEEN [udp]

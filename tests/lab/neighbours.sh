@@ -13,7 +13,6 @@ start_daemon <<TXT
   "xdp": { "interfaces": [{ "name": "eth0" }] }
 }
 TXT
-counter() { lab exec "$1" nft -j list counter inet lab "$2" | jq '.nftables[] | .counter // empty | .packets'; }
 
 is 'backends are resolved before the first packet' "$(get stats | jq '[.backends[].unresolved] | add')" 0
 flush() { for _ in 1 2 3 4 5; do lb ip neigh flush all 2>/dev/null || true; sleep 0.4; done; }

@@ -106,7 +106,10 @@ verdict_sum() { get stats | jq '[.interfaces[].verdicts[].packets] | add // 0'; 
 pool_map() { lb bpftool -j map dump pinned "$(map_path backend_pool)" | jq -c '[.[] | select(.formatted.value.mtu != 0) | .formatted]'; }
 map_path() { lb sh -c "ls -d /sys/fs/bpf/sluice/$PREFIX/v*/maps/$1"; }
 
-# A configuration with every way of forwarding: services FAMILY POOL …, see the scenarios.
+# counter NODE NAME: packets that nftables counted there.
+counter() { lab exec "$1" nft -j list counter inet lab "$2" | jq '.nftables[] | .counter // empty | .packets'; }
+
+# A configuration with every way of forwarding; its argument is the content of xdp.interfaces, eth0 unless given.
 config_all() {
   cat <<TXT
 {
