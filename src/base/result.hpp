@@ -2,9 +2,12 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <tl/expected.hpp>
 #include <utility>
 #include <vector>
+
+#include "base/text.hpp"
 
 namespace sluice {
 
@@ -44,6 +47,13 @@ using Result = tl::expected<T, Error>;
 /// Makes the failing side of any Result: `return fail(Code::full, "…")`.
 inline tl::unexpected<Error> fail(Code code, std::string message, std::vector<Fault> faults = {}) {
   return tl::unexpected<Error>(Error{code, std::move(message), std::move(faults)});
+}
+
+/// `Code::invalid` with every fault: "the configuration has 3 faults". One place counts them,
+/// because an argument list may move them away before it counts.
+inline tl::unexpected<Error> faulty(std::string_view what, std::vector<Fault> faults) {
+  auto message = std::string(what) + " has " + counted(faults.size(), "fault");
+  return fail(Code::invalid, std::move(message), std::move(faults));
 }
 
 /// Hands an error on to the caller of a function with another value type.

@@ -5,7 +5,6 @@
 #include <boost/json.hpp>
 
 #include "base/result.hpp"
-#include "base/text.hpp"
 #include "codec/reflect.hpp"
 
 namespace sluice::codec {
@@ -39,8 +38,7 @@ Result<T> from_json(const boost::json::value& json) {
   auto faults = decode(type_of<T>(), json, &object);
   if (faults.empty())
     return object;
-  return fail(Code::invalid, "the document has " + counted(faults.size(), "fault"),
-              std::move(faults));
+  return faulty("the document", std::move(faults));
 }
 
 }  // namespace sluice::codec

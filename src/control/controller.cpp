@@ -128,8 +128,7 @@ Result<Change> Controller::attempt(model::Config wanted, const ChangeOptions& op
     return fail(known.error());
   if (auto faults = model::validate(wanted, with_configured_interfaces(*known, config_));
       !faults.empty())
-    return fail(Code::invalid, "the configuration has " + counted(faults.size(), "fault"),
-                std::move(faults));
+    return faulty("the configuration", std::move(faults));
   model::distribute_backends(wanted);  // of entries of l4_backends that name another pool
 
   auto topology = look(wanted, patience);

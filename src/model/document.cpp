@@ -3,7 +3,6 @@
 
 #include <utility>
 
-#include "base/text.hpp"
 #include "codec/codec.hpp"
 #include "model/layout.hpp"
 #include "model/validate.hpp"
@@ -52,8 +51,7 @@ Result<Config> read_document(const json::value& document, const Topology* topolo
   auto broken = broken_rules(config, topology, faults);
   faults.insert(faults.end(), broken.begin(), broken.end());
   if (!faults.empty())
-    return fail(Code::invalid, "the configuration has " + counted(faults.size(), "fault"),
-                std::move(faults));
+    return faulty("the configuration", std::move(faults));
   distribute_backends(config);
   return config;
 }

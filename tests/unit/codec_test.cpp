@@ -141,6 +141,10 @@ TEST(Codec, AHostileDocumentIsNotAnsweredWithOneManyTimesItsSize) {
   EXPECT_LE(pointers(text + "\"on\": true}").size(), 1000u);
 }
 
+TEST(Codec, FaultsAreCounted) {
+  EXPECT_EQ(read(R"({"small": -1, "nope": 1})").error().message, "the document has 2 faults");
+}
+
 TEST(CodecParse, PeopleMayCommentAndEndListsWithAComma) {
   EXPECT_TRUE(read("// why\n{ \"small\": 3, /* here */ \"parts\": [ { \"name\": \"a\", }, ], }"));
 }

@@ -102,6 +102,7 @@ TEST_F(ControllerTest, InvalidChangeNamesItsFaultsAndChangesNothing) {
   auto refused = put(wanted);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Code::invalid);
+  EXPECT_EQ(refused.error().message, "the configuration has 3 faults");
   std::set<std::string> pointers;
   for (const auto& fault : refused.error().faults)
     pointers.insert(fault.pointer);

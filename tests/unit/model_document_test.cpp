@@ -33,6 +33,13 @@ TEST(Document, BackendsAreAddressesOrObjects) {
   EXPECT_EQ(config.l4_backends[4].weight, 5);
 }
 
+TEST(Document, ItsFaultsAreCounted) {
+  EXPECT_EQ(read_document(json(R"({"l4_backends": ["x"]})")).error().message,
+            "the configuration has 1 fault");
+  EXPECT_EQ(read_document(json(R"({"l4_backends": ["x", "y"]})")).error().message,
+            "the configuration has 2 faults");
+}
+
 TEST(Document, BackendsThatNameAPoolAreMovedThere) {
   const auto config = read(R"({"pools": [{"name": "video", "backends": [{"ip": "10.0.1.12"}]}],
     "l4_backends": ["10.0.1.11", {"ip": "10.0.1.12", "pool": "video", "weight": 9},
