@@ -12,7 +12,7 @@
 
 #include <linux/types.h>
 
-#define SL_ABI_VERSION 1
+#define SL_ABI_VERSION 2
 
 #define SL_MAX_BACKENDS 4096   /* backend id 0 is never used: an empty slot names it */
 #define SL_MAX_SERVICES 512    /* service id 0 is never used */
@@ -25,10 +25,10 @@
 #define SL_NAT_FIRST_PORT 20000
 #define SL_NAT_LAST_PORT 31999
 
-/* ---- which packets are ours: found by address first, then by port (hash and displace, no collisions) ---- */
+/* ---- which packets are ours: found by address first, then by port; perfect hashes made by the daemon, no collisions ---- */
 
 #define SL_ADDRESS_BITS 10     /* places for addresses of one family */
-#define SL_SERVICE_BITS 11     /* places for services */
+#define SL_SERVICE_BITS 11     /* places for services; the upper half is for displaced ones */
 #define SL_DISPLACEMENT_BITS 9 /* buckets of the displacement tables */
 #define SL_DISPLACEMENT_MULTIPLIER 0xc2b2ae3d27d4eb4fULL
 
@@ -38,54 +38,70 @@
  * (preserveClientAddress); looked up by the packet's source, only while SL_FRONT_REPLY_BY_SOURCE is set. */
 #define SL_ADDRESS_PRESERVING_BACKEND 0x40000000u
 
+/* Where the services of an address are: each address has a perfect hash of its own over them, see sl_service_place. */
+struct sl_services {
+	__u32 multiplier;
+	__u16 base;
+	__u8 shift;
+	__u8 flags; /* SL_SERVICES_* */
+};
+
+/* There are too many for one multiplier: they are found among all the front's services, as sl_displaced_place says. */
+#define SL_SERVICES_DISPLACED 1u
+
+/* A place without an address has one that belongs to another place, so that no packet's address equals it. */
 struct sl_address4 {
 	__be32 address;
 	__u32 id; /* 0: this place is empty */
+	struct sl_services services;
 };
 
 struct sl_address6 {
 	__u64 high, low; /* the 16 bytes as they stand in the packet, loaded as two words */
 	__u32 id;        /* 0: this place is empty */
 	__u32 pad;
-	__u64 pad2;
+	struct sl_services services;
 };
 
+#define SL_PORT_KEY(protocol, port_be) (((__u32)(protocol) << 16) | (__u32)(port_be))
 #define SL_SERVICE_KEY(address_id, protocol, port_be) \
-	(((__u64)(address_id) << 32) | ((__u64)(protocol) << 16) | (__u64)(port_be))
+	(((__u64)(address_id) << 32) | SL_PORT_KEY(protocol, port_be))
+/* No packet has these: the key of a place without a service, and of what an address has that nat sends from. */
+#define SL_EMPTY_KEY 0xfffffffeu
+#define SL_REPLY_KEY 0xffffffffu
 
 struct sl_service {
-	__u64 key;   /* SL_SERVICE_KEY; 0: empty place */
-	__u64 seed;  /* of the flow hash; follows from address, port and protocol, so every node agrees */
-	__u64 range; /* slots << 32 | base in the arena, read as one word; 0 slots: no backend */
+	__u64 key;  /* SL_SERVICE_KEY */
+	__u64 seed; /* of the flow hash; follows from address, port and protocol, so every node agrees */
+	__u32 base, slots; /* its pool's table in the arena; without a backend: the one slot SL_NO_SLOT */
+	__u32 holder_base, holder_slots; /* the holders of slots in transition; 0 slots: none is */
 	__u32 id;
 	__u32 flags;
-	__u64 pad[4];
+	__u64 pad[3];
 };
 
 /* Of sl_service.flags: its pool's forwarding is nat, so its flows are looked up before a slot is. */
 #define SL_SERVICE_NAT 1u
 
-/* Of sl_front.flags. */
+/* Of sl_front.flags: what else there is to do with a packet whose address was not found at once. */
 #define SL_FRONT_REPLY_BY_SOURCE 1u
+#define SL_FRONT_DISPLACED4 2u /* the IPv4 addresses are too many for one multiplier */
+#define SL_FRONT_DISPLACED6 4u
 
 /* Everything that says which packets are ours. Two of them exist; the idle one is filled, then `active` changes. */
 struct sl_front {
-	__u64 multiplier4, multiplier6, service_multiplier;
+	__u64 multiplier4, multiplier6;
 	__u64 flags;
+	__u64 displaced_multiplier4, displaced_multiplier6, displaced_service_multiplier;
 	__u16 displacement4[1 << SL_DISPLACEMENT_BITS];
 	__u16 displacement6[1 << SL_DISPLACEMENT_BITS];
 	__u16 service_displacement[1 << SL_DISPLACEMENT_BITS];
-	__u64 pad[4];
+	__u64 pad[2];
 	struct sl_address4 address4[1 << SL_ADDRESS_BITS];
 	struct sl_address6 address6[1 << SL_ADDRESS_BITS];
 	struct sl_service service[1 << SL_SERVICE_BITS];
 };
 
-/*
- * place(key) = ((key * multiplier) ^ displacement[(key * multiplier) >> (64 - SL_DISPLACEMENT_BITS)])
- *              * SL_DISPLACEMENT_MULTIPLIER >> (64 - bits)
- * with key = the IPv4 word, sl_fold6(high, low), or the service key.
- */
 static inline __attribute__((always_inline)) __u64 sl_fold6(__u64 high, __u64 low)
 {
 	__u64 h = high * 0x9e3779b97f4a7c15ULL;
@@ -95,13 +111,34 @@ static inline __attribute__((always_inline)) __u64 sl_fold6(__u64 high, __u64 lo
 	return h ^ (h >> 32);
 }
 
-static inline __attribute__((always_inline)) __u64 sl_place(__u64 key, __u64 multiplier, const __u16 *displacement,
-							    int bits)
+/* One multiplier is enough for few keys, and cheapest: with key = the IPv4 word, or sl_fold6(high, low). */
+static inline __attribute__((always_inline)) __u64 sl_place(__u64 key, __u64 multiplier, int bits)
+{
+	return (key * multiplier) >> (64 - bits);
+}
+
+/* Hash and displace takes as many keys as there are places for: key likewise, or the service key. */
+static inline __attribute__((always_inline)) __u64 sl_displaced_place(__u64 key, __u64 multiplier,
+								      const __u16 *displacement, int bits)
 {
 	__u64 x = key * multiplier;
 
 	x = (x ^ displacement[x >> (64 - SL_DISPLACEMENT_BITS)]) * SL_DISPLACEMENT_MULTIPLIER;
 	return x >> (64 - bits);
+}
+
+/* The place of a displaced service. */
+static inline __attribute__((always_inline)) __u64 sl_displaced_service(__u64 key, __u64 multiplier,
+									const __u16 *displacement)
+{
+	return (1 << (SL_SERVICE_BITS - 1)) |
+	       sl_displaced_place(key, multiplier, displacement, SL_SERVICE_BITS - 1);
+}
+
+/* The place of the service with this SL_PORT_KEY. */
+static inline __attribute__((always_inline)) __u64 sl_service_place(__u32 port_key, const struct sl_services *services)
+{
+	return services->base + ((__u64)(__u32)(port_key * services->multiplier) >> (services->shift & 63));
 }
 
 /* The finaliser of MurmurHash3 (64 bit): the flow hash is sl_mix of client address, ports and the service's seed. */
@@ -132,6 +169,7 @@ static inline __attribute__((always_inline)) __u64 sl_slot_of(__u64 hash, __u64 
 	return ((hash >> 32) * slots) >> 32;
 }
 
+#define SL_NO_SLOT SL_SLOT_ARENA       /* a slot behind the arena that never has a backend */
 #define SL_SLOT_BACKEND 0x0000ffffu    /* the backend's id */
 #define SL_SLOT_TRANSITION 0x80000000u /* kept for transitions (design, section 4.3) */
 
@@ -143,19 +181,22 @@ enum sl_forwarding {
 	SL_FORWARDING_DSR_IPIP,
 };
 
-#define SL_BACKEND_RESOLVED 1u        /* the MAC addresses are known */
-#define SL_BACKEND_PRESERVE_CLIENT 2u /* nat: only the destination is rewritten */
-#define SL_BACKEND_IPV6 4u            /* `address` and `source` are IPv6 */
+#define SL_BACKEND_PRESENT 1u         /* there is a backend with this id */
+#define SL_BACKEND_RESOLVED 2u        /* the MAC addresses of its next hop are known */
+#define SL_BACKEND_PRESERVE_CLIENT 4u /* nat: only the destination is rewritten */
+#define SL_BACKEND_IPV6 8u            /* `address` and `source` are IPv6 */
 
 /* One cache line. The first word holds the next hop's MAC whole, so that a changed neighbour is one store. */
 struct sl_backend {
 	__u8 ethernet[12];  /* destination MAC, source MAC */
 	__be16 ethertype;   /* of the outer header (dsr-ipip) */
-	__u16 mtu;          /* largest IP packet that may leave towards it; 0: no such backend */
+	__u16 room;         /* largest client's IP packet that fits the way there; 0: nothing can be sent */
 	__u8 forwarding;    /* enum sl_forwarding */
 	__u8 flags;         /* SL_BACKEND_* */
+	__u8 outer;         /* bytes of the outer header: 20, 40, or 0 for none */
+	__u8 interface;     /* place in the devmap and in the counters */
 	__be16 port;        /* nat: the backend's port; 0: the service's */
-	__u32 interface;    /* index in the devmap and in xdp_stats_map */
+	__u16 pad;
 	__u32 address[4];   /* network order; IPv4 in address[0] */
 	__u32 source[4];    /* nat: the source we use; dsr-ipip: outer source, its low 16 bits are ORed with the flow */
 	__u32 outer_sum;    /* dsr-ipip, IPv4: sl_outer_sum(address[0], source[0]) */
@@ -247,18 +288,24 @@ enum sl_reason {
 	SL_REASON_COUNT
 };
 
-/* xdp_stats_map[(cpu * SL_MAX_INTERFACES + interface) * SL_VERDICTS * SL_REASONS + verdict * SL_REASONS + reason] */
 struct sl_counter {
 	__u64 packets, bytes; /* bytes: the frame as it came in */
 };
 
-/* service_stats_map[cpu * SL_MAX_SERVICES + id] and backend_stats_map[cpu * SL_MAX_BACKENDS + id]: one cache line */
+/* What a service or a backend got: one cache line. */
 struct sl_traffic {
 	__u64 packets, bytes;             /* from clients */
 	__u64 reply_packets, reply_bytes; /* nat only: from backends */
 	__u64 opened, closed;             /* TCP: SYNs and FIN/RSTs from clients; UDP over nat: new flows */
 	__u64 dropped;                    /* packets for it that were dropped, whatever the reason */
 	__u64 unresolved;                 /* of these: for want of the next hop's MAC address */
+};
+
+/* An entry of xdp_stats_map, one for each CPU: only that CPU writes to it, and the daemon reads it through mmap. */
+struct sl_stats {
+	struct sl_counter verdict[SL_MAX_INTERFACES][SL_VERDICTS][SL_REASONS];
+	struct sl_traffic service[SL_MAX_SERVICES];
+	struct sl_traffic backend[SL_MAX_BACKENDS];
 };
 
 /* ---- the daemon's words ---- */
@@ -299,7 +346,7 @@ struct sl_table_label {
 #else
 #define SL_ASSERT _Static_assert
 #endif
-SL_ASSERT(sizeof(struct sl_address4) == 8, "sl_address4");
+SL_ASSERT(sizeof(struct sl_address4) == 16, "sl_address4");
 SL_ASSERT(sizeof(struct sl_address6) == 32, "sl_address6");
 SL_ASSERT(sizeof(struct sl_service) == 64, "sl_service");
 SL_ASSERT(sizeof(struct sl_backend) == 64, "sl_backend");
@@ -307,6 +354,7 @@ SL_ASSERT(sizeof(struct sl_flow_key) == 40, "sl_flow_key");
 SL_ASSERT(sizeof(struct sl_flow) == 64, "sl_flow");
 SL_ASSERT(sizeof(struct sl_counter) == 16, "sl_counter");
 SL_ASSERT(sizeof(struct sl_traffic) == 64, "sl_traffic");
+SL_ASSERT(sizeof(struct sl_stats) % 64 == 0, "sl_stats");
 SL_ASSERT(sizeof(struct sl_control) == 136, "sl_control");
 SL_ASSERT(sizeof(struct sl_backend_label) == 88, "sl_backend_label");
 SL_ASSERT(sizeof(struct sl_service_label) == 152, "sl_service_label");

@@ -16,27 +16,52 @@
 #include "stages/flow.h"
 #include "stages/nat.h"
 
+/* A packet of a service, or a reply: to its backend or client. Returns the packet's end. */
+stage int deliver(struct xdp_md *ctx, const struct packet *packet)
+{
+	if (likely(packet->service && !(packet->service->flags & SL_SERVICE_NAT)))
+		return forward_dsr(ctx, packet);
+	struct packet copy = *packet; /* so that the packet of the fast paths stays in registers */
+
+	return copy.service ? nat_forward(ctx, &copy) : nat_reply(ctx, &copy);
+}
+
+/* What the fast paths leave over, from the start. */
+static __noinline int deliver_slow(struct xdp_md *ctx, struct sl_stats *stats)
+{
+	struct packet packet = {.stats = stats, .bytes = ctx->data_end - ctx->data};
+	int end = parse_slow(ctx, &packet);
+
+	return end == GO_ON ? deliver(ctx, &packet) : end;
+}
+
 SEC("xdp")
 int xdp_lb(struct xdp_md *ctx)
 {
-	__u64 bytes = ctx->data_end - ctx->data;
-	struct packet packet = {};
-	int end = parse(ctx, &packet);
+	void *data = (void *)(long)ctx->data;
+	struct sl_stats *stats = my_stats();
+	struct packet packet = {.stats = stats, .bytes = (__u64)ctx->data_end - (__u64)ctx->data};
+	int end = PARSE_SLOWLY;
 
-	if (end == GO_ON) {
-		if (!packet.service) {
-			struct packet reply = packet;
+	if (unlikely(!stats))
+		return XDP_ABORTED;
+	if (likely(data + 54 <= (void *)(long)ctx->data_end)) {
+		__u32 word = AT(data, 12, __u32);
 
-			end = nat_reply(ctx, &reply);
-		} else if (packet.service->flags & SL_SERVICE_NAT) {
-			struct packet forward = packet;
-
-			end = nat_forward(ctx, &forward);
-		} else {
-			end = forward_dsr(ctx, &packet, bytes);
+		if (likely((word & 0xffffff) == (0x450000 | ETH_IPV4))) {
+			end = parse_ipv4(&packet, active_front(), data);
+			if (likely(end == GO_ON))
+				end = packet.service && !packet.service->flags ? forward_dsr(ctx, &packet) : PARSE_SLOWLY;
+		} else if (likely((word & 0xf0ffff) == (0x600000 | ETH_IPV6) &&
+				  data + 74 <= (void *)(long)ctx->data_end)) {
+			end = parse_ipv6(&packet, active_front(), data);
+			if (likely(end == GO_ON))
+				end = packet.service && !packet.service->flags ? forward_dsr(ctx, &packet) : PARSE_SLOWLY;
 		}
 	}
-	count_verdict(end, bytes);
+	if (unlikely(end == PARSE_SLOWLY))
+		end = deliver_slow(ctx, stats);
+	count_verdict(stats, end, packet.bytes);
 	return end >> 8;
 }
 

@@ -5,18 +5,11 @@
 
 /* Counters are indexed by CPU and not of a per-CPU map type, so that the daemon can read them through mmap; a CPU writes
  * only its own. */
-stage struct sl_traffic *service_traffic(__u32 id)
+stage struct sl_stats *my_stats(void)
 {
-	__u32 at = bpf_get_smp_processor_id() * SL_MAX_SERVICES + id;
+	__u32 cpu = bpf_get_smp_processor_id();
 
-	return bpf_map_lookup_elem(&service_stats_map, &at);
-}
-
-stage struct sl_traffic *backend_traffic(__u32 id)
-{
-	__u32 at = bpf_get_smp_processor_id() * SL_MAX_BACKENDS + id;
-
-	return bpf_map_lookup_elem(&backend_stats_map, &at);
+	return bpf_map_lookup_elem(&xdp_stats_map, &cpu);
 }
 
 /* Debug builds say of every packet what became of it: cat /sys/kernel/tracing/trace_pipe */
@@ -28,66 +21,71 @@ stage void explain(int end, __u64 bytes)
 		bpf_trace_printk(format, sizeof(format), end >> 8, end & 0xff, (int)bytes);
 }
 
-stage void count_verdict(int end, __u64 bytes)
+stage void count_verdict(struct sl_stats *stats, int end, __u64 bytes)
 {
 	explain(end, bytes);
-	__u32 row = bpf_get_smp_processor_id() * SL_MAX_INTERFACES + interface_slot;
-	__u32 at = row * (SL_VERDICTS * SL_REASONS) + ((__u32)end >> 8) * SL_REASONS + ((__u32)end & 0xff);
-	struct sl_counter *counter = bpf_map_lookup_elem(&xdp_stats_map, &at);
+	struct sl_counter *counter = &stats->verdict[interface_slot & (SL_MAX_INTERFACES - 1)]
+						    [(end >> 8) & (SL_VERDICTS - 1)][end & (SL_REASONS - 1)];
 
-	if (likely(counter)) {
-		counter->packets++;
-		counter->bytes += bytes;
-	}
+	counter->packets++;
+	counter->bytes += bytes;
 }
 
-stage void count_one(struct sl_traffic *traffic, __u64 bytes, __u32 opened, __u32 closed)
+stage void count_traffic(struct sl_traffic *traffic, __u64 bytes)
 {
-	if (unlikely(!traffic))
-		return;
 	traffic->packets++;
 	traffic->bytes += bytes;
-	if (opened)
-		traffic->opened++;
-	if (closed)
-		traffic->closed++;
 }
 
-stage void count_forwarded(__u32 service, __u32 backend, __u64 bytes, __u32 opened, __u32 closed)
+/* A client's packet that goes to a backend. */
+stage void count_forwarded(const struct packet *packet, __u32 service, __u32 backend)
 {
-	count_one(service_traffic(service), bytes, opened, closed);
-	count_one(backend_traffic(backend), bytes, opened, closed);
+	count_traffic(&packet->stats->service[service & (SL_MAX_SERVICES - 1)], packet->bytes);
+	count_traffic(&packet->stats->backend[backend & (SL_MAX_BACKENDS - 1)], packet->bytes);
+}
+
+/* And one that opens or closes a connection. */
+static __noinline int count_edges(struct sl_stats *stats, __u32 service, __u32 backend, __u32 opened, __u32 closed)
+{
+	if (!stats)
+		return 0;
+	struct sl_traffic *of_service = &stats->service[service & (SL_MAX_SERVICES - 1)];
+	struct sl_traffic *of_backend = &stats->backend[backend & (SL_MAX_BACKENDS - 1)];
+
+	of_service->opened += opened;
+	of_backend->opened += opened;
+	of_service->closed += closed;
+	of_backend->closed += closed;
+	return 0;
 }
 
 stage void count_reply_of(struct sl_traffic *traffic, __u64 bytes)
 {
-	if (unlikely(!traffic))
-		return;
 	traffic->reply_packets++;
 	traffic->reply_bytes += bytes;
 }
 
-stage void count_reply(__u32 service, __u32 backend, __u64 bytes)
+stage void count_reply(const struct packet *packet, __u32 service, __u32 backend)
 {
-	count_reply_of(service_traffic(service), bytes);
-	count_reply_of(backend_traffic(backend), bytes);
+	count_reply_of(&packet->stats->service[service & (SL_MAX_SERVICES - 1)], packet->bytes);
+	count_reply_of(&packet->stats->backend[backend & (SL_MAX_BACKENDS - 1)], packet->bytes);
 }
 
 stage void count_dropped_of(struct sl_traffic *traffic, int end)
 {
-	if (unlikely(!traffic))
-		return;
 	traffic->dropped++;
 	if (end == DROP(UNRESOLVED))
 		traffic->unresolved++;
 }
 
 /* A packet for a service that was dropped; backend 0: none was chosen. Hands `end` on. */
-static __noinline int count_dropped(__u32 service, __u32 backend, int end)
+static __noinline int count_dropped(struct sl_stats *stats, __u32 service, __u32 backend, int end)
 {
-	count_dropped_of(service_traffic(service), end);
+	if (!stats)
+		return end;
+	count_dropped_of(&stats->service[service & (SL_MAX_SERVICES - 1)], end);
 	if (backend)
-		count_dropped_of(backend_traffic(backend), end);
+		count_dropped_of(&stats->backend[backend & (SL_MAX_BACKENDS - 1)], end);
 	return end;
 }
 

@@ -224,7 +224,7 @@ static __noinline int new_flow(struct xdp_md *ctx, struct packet *packet, struct
 		return BUG;
 	if (backend->forwarding != SL_FORWARDING_NAT) /* the pool is just being changed */
 		return DROP(NO_BACKEND);
-	if (backend->mtu && packet->ipv6 != !!(backend->flags & SL_BACKEND_IPV6))
+	if ((backend->flags & SL_BACKEND_PRESENT) && packet->ipv6 != !!(backend->flags & SL_BACKEND_IPV6))
 		return DROP(FAMILY_MISMATCH);
 	end = admit(backend, packet->ip_length);
 	if (end != GO_ON)

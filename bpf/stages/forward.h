@@ -49,76 +49,104 @@ stage void write_outer6(void *ip, const struct sl_backend *backend, __u32 inner_
 	AT(ip, 36, __u32) = backend->address[3];
 }
 
-/* Puts an outer header between Ethernet (with its tags) and the packet. Returns the reason to forward with, or an end. */
-stage int encapsulate(struct xdp_md *ctx, const struct packet *packet, const struct sl_backend *backend)
+/* Makes room for an outer header between Ethernet, with its tags, and the packet. GO_ON, or an end. The fast paths know that
+ * there are no tags and pay nothing for them. */
+stage int grow(struct xdp_md *ctx, const struct packet *packet, int by)
 {
-	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	int outer6 = backend->flags & SL_BACKEND_IPV6;
-	__u32 protocol = packet->ipv6 ? 41 : 4;
-	__u32 tags = packet->l3 - ETHERNET;
-	__u64 tag_bytes = 0;
+	void *data = (void *)(long)ctx->data;
+	__u64 tags = 0;
 
-	if (unlikely(tags)) {
-		if (data + 22 > end)
+	if (packet->l3 != ETHERNET) {
+		if (data + 22 > (void *)(long)ctx->data_end)
 			return BUG;
-		tag_bytes = AT(data, 12, __u64);
+		tags = AT(data, 12, __u64);
 	}
-	if (unlikely(bpf_xdp_adjust_head(ctx, outer6 ? -40 : -20)))
+	if (unlikely(bpf_xdp_adjust_head(ctx, -by)))
 		return DROP(NO_HEADROOM);
-	data = (void *)(long)ctx->data;
-	end = (void *)(long)ctx->data_end;
-	void *ip = data + ETHERNET;
-
-	if (unlikely(tags)) {
-		if (data + 22 > end)
+	if (packet->l3 != ETHERNET) {
+		data = (void *)(long)ctx->data;
+		if (data + 22 > (void *)(long)ctx->data_end)
 			return BUG;
-		AT(data, 12, __u64) = tag_bytes;
-		ip += tags & 12;
+		AT(data, 12, __u64) = tags;
 	}
-	if (!outer6) {
-		if (unlikely(ip + 20 > end))
-			return BUG;
-		write_outer4(ip, backend, packet->ip_length, protocol, packet->hash);
-	} else {
-		if (unlikely(ip + 40 > end))
-			return BUG;
-		write_outer6(ip, backend, packet->ip_length, protocol, packet->hash);
-	}
-	AT(ip, -2, __u16) = backend->ethertype;
-	return outer6 ? SL_REASON_DSR_IPIP6 : SL_REASON_DSR_IPIP4;
+	return GO_ON;
 }
 
-/* dsr-l2 and dsr-ipip: no state, the slot decides. Returns the packet's end. */
-stage int forward_dsr(struct xdp_md *ctx, const struct packet *packet, __u64 bytes)
+/* Puts an outer IPv4 header before the packet. GO_ON, or an end. */
+stage int encapsulate4(struct xdp_md *ctx, const struct packet *packet, const struct sl_backend *backend)
 {
-	__u32 service = packet->service->id, id = 0;
-	int end = select_backend(packet->service, packet->hash, &id);
+	int end = grow(ctx, packet, 20);
 
 	if (unlikely(end != GO_ON))
-		return count_dropped(service, 0, end);
-	struct sl_backend *backend = bpf_map_lookup_elem(&backend_pool, &id);
+		return end;
+	void *data = (void *)(long)ctx->data, *ip = data + packet->l3;
 
-	if (unlikely(!backend))
+	if (unlikely(ip + 20 > (void *)(long)ctx->data_end))
 		return BUG;
-	int ipip = backend->forwarding == SL_FORWARDING_DSR_IPIP;
-	__u32 outer = !ipip ? 0 : backend->flags & SL_BACKEND_IPV6 ? 40 : 20;
+	write_outer4(ip, backend, packet->ip_length, packet->ipv6 ? 41 : 4, packet->hash);
+	AT(ip, -2, __u16) = backend->ethertype;
+	write_ethernet(data, backend->ethernet);
+	return GO_ON;
+}
 
-	end = admit(backend, packet->ip_length + outer);
+/* Puts an outer IPv6 header before the packet. GO_ON, or an end. */
+stage int encapsulate6(struct xdp_md *ctx, const struct packet *packet, const struct sl_backend *backend)
+{
+	int end = grow(ctx, packet, 40);
+
 	if (unlikely(end != GO_ON))
-		return count_dropped(service, id, end);
-	int reason = SL_REASON_DSR_L2;
+		return end;
+	void *data = (void *)(long)ctx->data, *ip = data + packet->l3;
 
-	if (ipip) {
-		reason = encapsulate(ctx, packet, backend);
-		if (unlikely(reason > 0xff || reason == BUG))
-			return count_dropped(service, id, reason);
-	}
+	if (unlikely(ip + 40 > (void *)(long)ctx->data_end))
+		return BUG;
+	write_outer6(ip, backend, packet->ip_length, packet->ipv6 ? 41 : 4, packet->hash);
+	AT(ip, -2, __u16) = backend->ethertype;
+	write_ethernet(data, backend->ethernet);
+	return GO_ON;
+}
+
+/* Only the frame's addresses change. GO_ON, or an end. */
+stage int address_frame(struct xdp_md *ctx, const struct sl_backend *backend)
+{
 	void *data = (void *)(long)ctx->data;
 
 	if (unlikely(data + ETHERNET > (void *)(long)ctx->data_end))
 		return BUG;
 	write_ethernet(data, backend->ethernet);
-	count_forwarded(service, id, bytes, opens(packet->tcp_flags), packet->tcp_flags & (TCP_FIN | TCP_RST));
+	return GO_ON;
+}
+
+/* dsr-l2 and dsr-ipip: no state, the slot decides. Returns the packet's end. */
+stage int forward_dsr(struct xdp_md *ctx, const struct packet *packet)
+{
+	__u32 service = packet->service->id, id = 0, reason;
+	int end = select_backend(packet->service, packet->hash, &id);
+
+	if (unlikely(end != GO_ON))
+		return count_dropped(packet->stats, service, 0, end);
+	struct sl_backend *backend = bpf_map_lookup_elem(&backend_pool, &id);
+
+	if (unlikely(!backend))
+		return BUG;
+	if (unlikely(packet->ip_length > backend->room))
+		return count_dropped(packet->stats, service, id, refusal(backend));
+	if (backend->outer == 20) {
+		end = encapsulate4(ctx, packet, backend);
+		reason = SL_REASON_DSR_IPIP4;
+	} else if (backend->outer) {
+		end = encapsulate6(ctx, packet, backend);
+		reason = SL_REASON_DSR_IPIP6;
+	} else {
+		end = address_frame(ctx, backend);
+		reason = SL_REASON_DSR_L2;
+	}
+	if (unlikely(end != GO_ON))
+		return count_dropped(packet->stats, service, id, end);
+	count_forwarded(packet, service, id);
+	if (unlikely(packet->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)))
+		count_edges(packet->stats, service, id, opens(packet->tcp_flags),
+			    !!(packet->tcp_flags & (TCP_FIN | TCP_RST)));
 	return send(backend->interface, reason);
 }
 

@@ -7,7 +7,7 @@
 const volatile __u32 interface_slot = 0;
 
 struct sl_front fronts[2] SEC(".bss.front");
-__u32 slots[SL_SLOT_ARENA] SEC(".bss.slots");
+__u32 slots[SL_SLOT_ARENA + 2] SEC(".bss.slots");
 struct sl_control control SEC(".bss.control");
 
 struct {
@@ -18,30 +18,14 @@ struct {
 	__type(value, struct sl_backend);
 } backend_pool SEC(".maps");
 
-/* The three below are declared for one CPU; the loader multiplies their entries by the number of possible CPUs. */
+/* Declared for one CPU; the loader makes an entry for each possible one. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, SL_MAX_INTERFACES *SL_VERDICTS *SL_REASONS);
+	__uint(max_entries, 1);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
-	__type(value, struct sl_counter);
+	__type(value, struct sl_stats);
 } xdp_stats_map SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, SL_MAX_SERVICES);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__type(key, __u32);
-	__type(value, struct sl_traffic);
-} service_stats_map SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, SL_MAX_BACKENDS);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__type(key, __u32);
-	__type(value, struct sl_traffic);
-} backend_stats_map SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

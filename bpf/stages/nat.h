@@ -67,7 +67,7 @@ stage int goes_on(struct sl_flow_key *key, struct sl_flow *flow, __u8 tcp_flags)
 	__u32 id = flow->backend;
 	struct sl_backend *backend = bpf_map_lookup_elem(&backend_pool, &id);
 
-	if (!backend || !backend->mtu || backend->forwarding != SL_FORWARDING_NAT ||
+	if (!backend || !(backend->flags & SL_BACKEND_PRESENT) || backend->forwarding != SL_FORWARDING_NAT ||
 	    !same_address(backend->address, flow->destination))
 		return 0;
 	if (opening && flow->closing == SL_CLOSING_BOTH)
@@ -85,7 +85,6 @@ stage int goes_on(struct sl_flow_key *key, struct sl_flow *flow, __u8 tcp_flags)
 /* A client's packet to a nat service. Returns the packet's end. */
 static __noinline int nat_forward(struct xdp_md *ctx, struct packet *packet)
 {
-	__u64 bytes = (long)ctx->data_end - (long)ctx->data;
 	__u32 service = packet->service->id, id = 0;
 	struct sl_flow_key key;
 	int opened = 0;
@@ -102,11 +101,11 @@ static __noinline int nat_forward(struct xdp_md *ctx, struct packet *packet)
 	if (!flow) {
 		end = new_flow(ctx, packet, &key, &id);
 		if (end != GO_ON)
-			return count_dropped(service, id, end);
+			return count_dropped(packet->stats, service, id, end);
 		opened = packet->protocol == UDP || opens(packet->tcp_flags);
 		flow = bpf_map_lookup_elem(&nat_flows, &key);
 		if (!flow)
-			return count_dropped(service, id, DROP(FLOW_TABLE_FULL));
+			return count_dropped(packet->stats, service, id, DROP(FLOW_TABLE_FULL));
 	}
 	id = flow->backend;
 	struct sl_backend *backend = bpf_map_lookup_elem(&backend_pool, &id);
@@ -115,7 +114,7 @@ static __noinline int nat_forward(struct xdp_md *ctx, struct packet *packet)
 		return BUG;
 	end = admit(backend, packet->ip_length);
 	if (end != GO_ON)
-		return count_dropped(service, id, end);
+		return count_dropped(packet->stats, service, id, end);
 	void *data = (void *)(long)ctx->data;
 
 	if (data + ETHERNET > (void *)(long)ctx->data_end)
@@ -138,14 +137,15 @@ static __noinline int nat_forward(struct xdp_md *ctx, struct packet *packet)
 	if (data + ETHERNET > (void *)(long)ctx->data_end)
 		return BUG;
 	write_ethernet(data, backend->ethernet);
-	count_forwarded(service, id, bytes, opened, closed);
+	count_forwarded(packet, service, id);
+	if (opened | closed)
+		count_edges(packet->stats, service, id, opened, !!closed);
 	return send(backend->interface, SL_REASON_NAT);
 }
 
 /* A backend's packet. It goes where the client's packets come from. Returns the packet's end. */
 static __noinline int nat_reply(struct xdp_md *ctx, struct packet *packet)
 {
-	__u64 bytes = (long)ctx->data_end - (long)ctx->data;
 	struct sl_flow_key key;
 	int end = read_key(ctx, packet, &key);
 
@@ -168,7 +168,7 @@ static __noinline int nat_reply(struct xdp_md *ctx, struct packet *packet)
 	if (data + ETHERNET > (void *)(long)ctx->data_end)
 		return BUG;
 	write_ethernet(data, flow->ethernet);
-	count_reply(flow->service, flow->backend, bytes);
+	count_reply(packet, flow->service, flow->backend);
 	return send(flow->interface, SL_REASON_NAT_REPLY);
 }
 

@@ -43,10 +43,12 @@ stage int opens(__u8 tcp_flags)
 }
 
 struct packet {
+	struct sl_stats *stats;     /* this CPU's counters */
 	struct sl_service *service; /* a client's packet; NULL: a backend's reply */
 	__u64 hash;                 /* of the flow; for a client's packet only */
+	__u64 bytes;                /* of the frame as it came in */
 	__u32 ports;                /* source in the low half, destination in the high half, as loaded */
-	__u16 ip_length;            /* of the IP packet, header included */
+	__u32 ip_length;            /* of the IP packet, header included */
 	__u8 l3, l4;                /* offsets in the frame */
 	__u8 protocol;
 	__u8 ipv6;

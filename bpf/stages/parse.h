@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
  * Parse: from a frame to a service's flow, or to the reason why it is none of ours. Two fast paths with constant offsets
- * take nearly everything; what they cannot take (tags, options, extension headers, short frames) goes to parse_slow,
- * which starts anew. Nothing is refused here that is not for an address of ours.
+ * take nearly everything; what they cannot take (tags, options, extension headers, short frames, ports without a service)
+ * goes to parse_slow, which starts anew. Nothing is refused here that is not for an address of ours.
  */
 #ifndef SLUICE_PARSE_H
 #define SLUICE_PARSE_H
@@ -11,93 +11,113 @@
 #define ETHERNET 14
 #define IPV6_EXTENSIONS 6 /* headers that are followed */
 
-/* What the address says: a service's packet, a reply, or neither. Needs ports, protocol and ipv6 of the packet. */
-stage int classify(struct packet *packet, struct sl_front *front, __u32 address_id)
+/* Is this destination port one that nat gives to flows? */
+stage int is_nat_port(__u32 ports)
 {
-	if (unlikely(address_id & SL_ADDRESS_NAT_SOURCE)) {
-		__u16 port = bpf_ntohs(packet->ports >> 16);
+	__u16 port = bpf_ntohs(ports >> 16);
 
-		if (port < SL_NAT_FIRST_PORT || port > SL_NAT_LAST_PORT)
-			return PASS(UNKNOWN_REPLY);
-		packet->service = 0;
+	return port >= SL_NAT_FIRST_PORT && port <= SL_NAT_LAST_PORT;
+}
+
+/* The service of an address on the fast paths. The packet's protocol is part of the key: what is neither TCP nor UDP has no
+ * service. */
+stage int classify(struct packet *packet, struct sl_front *front, const struct sl_services *services)
+{
+	__u32 key = SL_PORT_KEY(packet->protocol, packet->ports >> 16);
+	struct sl_service *service = service_place(front, services, key);
+
+	packet->service = service;
+	if (likely((__u32)service->key == key))
 		return GO_ON;
-	}
-	packet->service = find_service(front, address_id, packet->protocol, packet->ports);
-	if (unlikely(!packet->service))
-		return address_id & SL_ADDRESS_PRESERVING_BACKEND ? PASS(NOT_OURS) : PASS(NO_SERVICE);
-	return GO_ON;
-}
-
-/* A packet to no address of ours may be the reply of a backend that keeps the client's address. */
-stage int reply_by_source4(struct sl_front *front, __u32 source)
-{
-	if (likely(!(front->flags & SL_FRONT_REPLY_BY_SOURCE)) ||
-	    !(find_address4(front, source) & SL_ADDRESS_PRESERVING_BACKEND))
-		return PASS(NOT_OURS);
-	return PARSE_SLOWLY;
-}
-
-stage int reply_by_source6(struct sl_front *front, __u64 high, __u64 low)
-{
-	if (likely(!(front->flags & SL_FRONT_REPLY_BY_SOURCE)) ||
-	    !(find_address6(front, high, low) & SL_ADDRESS_PRESERVING_BACKEND))
-		return PASS(NOT_OURS);
-	return PARSE_SLOWLY;
+	packet->service = 0;
+	return service->key == SL_REPLY_KEY && is_nat_port(packet->ports) &&
+			       (packet->protocol == TCP || packet->protocol == UDP) ?
+		       GO_ON :
+		       PARSE_SLOWLY;
 }
 
 /* IPv4 without options, behind Ethernet without tags; 54 bytes are there. */
-stage int parse_ipv4(struct packet *packet, struct sl_front *front, void *data, __u64 bytes)
+stage int parse_ipv4(struct packet *packet, struct sl_front *front, void *data)
 {
-	__u32 id = find_address4(front, AT(data, 30, __u32));
+	__u32 destination = AT(data, 30, __u32);
+	struct sl_address4 *address = place4(front, destination);
 
-	if (!id)
-		return reply_by_source4(front, AT(data, 26, __u32));
-	packet->protocol = AT(data, 23, __u8);
+	if (address->address != destination)
+		return front->flags ? PARSE_SLOWLY : PASS(NOT_OURS);
 	packet->ip_length = bpf_ntohs(AT(data, 16, __be16));
-	if (unlikely((AT(data, 20, __be16) & bpf_htons(0x3fff)) || packet->ip_length + ETHERNET > bytes ||
-		     packet->ip_length < 40 || (packet->protocol != TCP && packet->protocol != UDP)))
+	if (unlikely((AT(data, 20, __be16) & bpf_htons(0x3fff)) || packet->ip_length + ETHERNET > packet->bytes ||
+		     packet->ip_length < 40))
 		return PARSE_SLOWLY;
 	packet->l3 = ETHERNET;
 	packet->l4 = ETHERNET + 20;
 	packet->ipv6 = 0;
+	packet->protocol = AT(data, 23, __u8);
 	packet->ports = AT(data, 34, __u32);
 	packet->tcp_flags = packet->protocol == TCP ? AT(data, 47, __u8) : 0;
-	int end = classify(packet, front, id);
+	int end = classify(packet, front, &address->services);
 
 	if (likely(end == GO_ON && packet->service))
 		packet->hash = sl_flow_hash4(AT(data, 26, __u32), packet->ports, packet->service->seed);
-	else if (unlikely(end == PASS(NOT_OURS))) /* a preserving backend may be a client of another one */
-		return reply_by_source4(front, AT(data, 26, __u32));
 	return end;
 }
 
 /* IPv6 without extension headers, behind Ethernet without tags; 74 bytes are there. */
-stage int parse_ipv6(struct packet *packet, struct sl_front *front, void *data, __u64 bytes)
+stage int parse_ipv6(struct packet *packet, struct sl_front *front, void *data)
 {
-	__u32 id = find_address6(front, AT(data, 38, __u64), AT(data, 46, __u64));
+	__u64 high = AT(data, 38, __u64), low = AT(data, 46, __u64);
+	struct sl_address6 *address = place6(front, high, low);
 
-	if (!id)
-		return reply_by_source6(front, AT(data, 22, __u64), AT(data, 30, __u64));
-	packet->protocol = AT(data, 20, __u8);
-	__u32 length = bpf_ntohs(AT(data, 18, __be16)) + 40u;
-
-	if (unlikely(length + ETHERNET > bytes || length < 60 || length > 0xffff ||
-		     (packet->protocol != TCP && packet->protocol != UDP)))
+	if (address->high != high || address->low != low)
+		return front->flags ? PARSE_SLOWLY : PASS(NOT_OURS);
+	packet->ip_length = bpf_ntohs(AT(data, 18, __be16)) + 40u;
+	if (unlikely(packet->ip_length + ETHERNET > packet->bytes || packet->ip_length < 60 ||
+		     packet->ip_length > 0xffff))
 		return PARSE_SLOWLY;
-	packet->ip_length = length;
 	packet->l3 = ETHERNET;
 	packet->l4 = ETHERNET + 40;
 	packet->ipv6 = 1;
+	packet->protocol = AT(data, 20, __u8);
 	packet->ports = AT(data, 54, __u32);
 	packet->tcp_flags = packet->protocol == TCP ? AT(data, 67, __u8) : 0;
-	int end = classify(packet, front, id);
+	int end = classify(packet, front, &address->services);
 
 	if (likely(end == GO_ON && packet->service))
 		packet->hash = sl_flow_hash6(AT(data, 22, __u64), AT(data, 30, __u64), packet->ports,
 					     packet->service->seed);
-	else if (unlikely(end == PASS(NOT_OURS)))
-		return reply_by_source6(front, AT(data, 22, __u64), AT(data, 30, __u64));
 	return end;
+}
+
+/* A packet to no address of ours may be the reply of a backend that keeps the client's address. */
+stage int is_reply_by_source4(struct sl_front *front, __u32 source)
+{
+	struct sl_address4 *place;
+
+	if (!(front->flags & SL_FRONT_REPLY_BY_SOURCE))
+		return 0;
+	place = find_address4(front, source);
+	return place && place->id & SL_ADDRESS_PRESERVING_BACKEND;
+}
+
+stage int is_reply_by_source6(struct sl_front *front, __u64 high, __u64 low)
+{
+	struct sl_address6 *place;
+
+	if (!(front->flags & SL_FRONT_REPLY_BY_SOURCE))
+		return 0;
+	place = find_address6(front, high, low);
+	return place && place->id & SL_ADDRESS_PRESERVING_BACKEND;
+}
+
+/* What the address says: a service's packet, a reply, or neither. */
+stage int classify_slowly(struct packet *packet, struct sl_front *front, __u32 address_id,
+			  const struct sl_services *services)
+{
+	if (address_id & SL_ADDRESS_NAT_SOURCE)
+		return is_nat_port(packet->ports) ? GO_ON : PASS(UNKNOWN_REPLY);
+	packet->service = find_service(front, address_id, services, packet->protocol, packet->ports);
+	if (!packet->service)
+		return address_id & SL_ADDRESS_PRESERVING_BACKEND ? PASS(NOT_OURS) : PASS(NO_SERVICE);
+	return GO_ON;
 }
 
 /* Skips IPv6 extension headers. Returns the protocol behind them and moves *l4, or an end. */
@@ -128,12 +148,13 @@ stage int skip_extensions(void *data, void *end, __u8 protocol, __u32 *l4)
 	return DROP(EXTENSION_CHAIN);
 }
 
-/* Everything that the fast paths leave over. */
+/* Everything that the fast paths leave over: GO_ON with a filled packet, or its end. */
 static __noinline int parse_slow(struct xdp_md *ctx, struct packet *packet)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	struct sl_front *front = active_front();
-	__u32 l3 = ETHERNET, l4, id;
+	struct sl_services services = {};
+	__u32 l3 = ETHERNET, l4, id = 0;
 	__u64 high = 0, low = 0;
 	__be16 type;
 	int protocol;
@@ -154,10 +175,13 @@ static __noinline int parse_slow(struct xdp_md *ctx, struct packet *packet)
 			return PASS(TRUNCATED);
 		__u32 source = AT(ip, 12, __u32);
 
-		id = find_address4(front, AT(ip, 16, __u32));
-		if (!id) {
-			if (reply_by_source4(front, source) != PARSE_SLOWLY)
-				return PASS(NOT_OURS);
+		struct sl_address4 *address = find_address4(front, AT(ip, 16, __u32));
+
+		if (address) {
+			id = address->id;
+			services = address->services;
+		} else if (!is_reply_by_source4(front, source)) {
+			return PASS(NOT_OURS);
 		}
 		__u32 header = (AT(ip, 0, __u8) & 15) * 4;
 
@@ -179,10 +203,13 @@ static __noinline int parse_slow(struct xdp_md *ctx, struct packet *packet)
 			return PASS(TRUNCATED);
 		high = AT(ip, 8, __u64);
 		low = AT(ip, 16, __u64);
-		id = find_address6(front, AT(ip, 24, __u64), AT(ip, 32, __u64));
-		if (!id) {
-			if (reply_by_source6(front, high, low) != PARSE_SLOWLY)
-				return PASS(NOT_OURS);
+		struct sl_address6 *address = find_address6(front, AT(ip, 24, __u64), AT(ip, 32, __u64));
+
+		if (address) {
+			id = address->id;
+			services = address->services;
+		} else if (!is_reply_by_source6(front, high, low)) {
+			return PASS(NOT_OURS);
 		}
 		if ((AT(ip, 0, __u8) >> 4) != 6)
 			return PASS(MALFORMED);
@@ -228,38 +255,14 @@ static __noinline int parse_slow(struct xdp_md *ctx, struct packet *packet)
 	packet->protocol = protocol;
 	if (!id)
 		return GO_ON;
-	int outcome = classify(packet, front, id);
+	int outcome = classify_slowly(packet, front, id, &services);
 
 	if (outcome == PASS(NOT_OURS) &&
-	    (packet->ipv6 ? reply_by_source6(front, high, low) : reply_by_source4(front, high)) == PARSE_SLOWLY)
-		return GO_ON; /* classify left packet->service empty: a reply */
+	    (packet->ipv6 ? is_reply_by_source6(front, high, low) : is_reply_by_source4(front, high)))
+		return GO_ON; /* classify_slowly left packet->service empty: a reply */
 	if (outcome == GO_ON && packet->service)
 		packet->hash = packet->ipv6 ? sl_flow_hash6(high, low, packet->ports, packet->service->seed) :
 					      sl_flow_hash4(high, packet->ports, packet->service->seed);
-	return outcome;
-}
-
-/* GO_ON with a filled packet, or the packet's end. */
-stage int parse(struct xdp_md *ctx, struct packet *packet)
-{
-	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	__u64 bytes = end - data;
-	int outcome = PARSE_SLOWLY;
-
-	if (likely(data + 54 <= end)) {
-		__u32 word = AT(data, 12, __u32);
-
-		if (likely((word & 0xffffff) == (0x450000 | ETH_IPV4)))
-			outcome = parse_ipv4(packet, active_front(), data, bytes);
-		else if (likely((word & 0xf0ffff) == (0x600000 | ETH_IPV6) && data + 74 <= end))
-			outcome = parse_ipv6(packet, active_front(), data, bytes);
-	}
-	if (unlikely(outcome == PARSE_SLOWLY)) {
-		struct packet slow = {}; /* a copy, so that the fast paths' packet stays in registers */
-
-		outcome = parse_slow(ctx, &slow);
-		*packet = slow;
-	}
 	return outcome;
 }
 

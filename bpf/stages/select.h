@@ -6,27 +6,27 @@
 /* GO_ON with *id, or the packet's end. */
 stage int select_backend(struct sl_service *service, __u64 hash, __u32 *id)
 {
-	__u64 range = service->range; /* one word: base and size always belong together */
-	__u64 size = range >> 32;
-	__u64 at = sl_slot_of(hash, size) + (__u32)range;
+	__u64 at = sl_slot_of(hash, service->slots) + service->base;
 
-	if (unlikely(!size))
-		return DROP(NO_BACKEND);
 	opaque(at);
-	if (unlikely(at >= SL_SLOT_ARENA))
+	if (unlikely(at > SL_NO_SLOT))
 		return BUG;
 	*id = slots[at] & SL_SLOT_BACKEND;
 	return GO_ON;
 }
 
-/* GO_ON if a packet of this length (outer header included) can leave towards the backend. */
+/* Why nothing of this length can be sent to the backend. */
+static __noinline int refusal(const struct sl_backend *backend)
+{
+	if (!backend || !(backend->flags & SL_BACKEND_PRESENT))
+		return DROP(NO_BACKEND);
+	return backend->flags & SL_BACKEND_RESOLVED ? DROP(TOO_BIG) : DROP(UNRESOLVED);
+}
+
+/* GO_ON if a packet of this length can leave towards the backend. */
 stage int admit(const struct sl_backend *backend, __u32 ip_length)
 {
-	if (unlikely(ip_length > backend->mtu))
-		return backend->mtu ? DROP(TOO_BIG) : DROP(NO_BACKEND);
-	if (unlikely(!(backend->flags & SL_BACKEND_RESOLVED)))
-		return DROP(UNRESOLVED);
-	return GO_ON;
+	return likely(ip_length <= backend->room) ? GO_ON : refusal(backend);
 }
 
 #endif

@@ -3,36 +3,68 @@
 #ifndef SLUICE_SERVICE_H
 #define SLUICE_SERVICE_H
 
+/* A branch and no arithmetic: what follows need not wait for the word. */
 stage struct sl_front *active_front(void)
 {
-	return &fronts[control.active & 1];
+	struct sl_front *front = &fronts[0];
+
+	if (control.active & 1) {
+		front = &fronts[1];
+		opaque(front);
+	}
+	return front;
 }
 
-/* The id of an IPv4 address; 0: not ours. */
-stage __u32 find_address4(struct sl_front *front, __u32 address)
+/* The place where an IPv4 address would be. */
+stage struct sl_address4 *place4(struct sl_front *front, __u32 address)
 {
-	struct sl_address4 *place =
-		&front->address4[sl_place(address, front->multiplier4, front->displacement4, SL_ADDRESS_BITS)];
-
-	return likely(place->address == address) ? place->id : 0;
+	return &front->address4[sl_place(address, front->multiplier4, SL_ADDRESS_BITS)];
 }
 
-/* The id of an IPv6 address; 0: not ours. */
-stage __u32 find_address6(struct sl_front *front, __u64 high, __u64 low)
+stage struct sl_address6 *place6(struct sl_front *front, __u64 high, __u64 low)
 {
-	struct sl_address6 *place = &front->address6[sl_place(sl_fold6(high, low), front->multiplier6,
-							      front->displacement6, SL_ADDRESS_BITS)];
-
-	return likely(place->high == high && place->low == low) ? place->id : 0;
+	return &front->address6[sl_place(sl_fold6(high, low), front->multiplier6, SL_ADDRESS_BITS)];
 }
 
-stage struct sl_service *find_service(struct sl_front *front, __u32 address_id, __u8 protocol, __u32 ports)
+/* The place where a service would be. */
+stage struct sl_service *service_place(struct sl_front *front, const struct sl_services *services, __u32 port_key)
+{
+	return &front->service[sl_service_place(port_key, services) & ((1 << SL_SERVICE_BITS) - 1)];
+}
+
+/* The entry of an IPv4 address; NULL: not ours. */
+static __noinline struct sl_address4 *find_address4(struct sl_front *front, __u32 address)
+{
+	struct sl_address4 *place = place4(front, address);
+
+	if (front->flags & SL_FRONT_DISPLACED4)
+		place = &front->address4[sl_displaced_place(address, front->displaced_multiplier4, front->displacement4,
+							    SL_ADDRESS_BITS)];
+	return place->address == address && place->id ? place : 0;
+}
+
+/* The entry of an IPv6 address; NULL: not ours. */
+static __noinline struct sl_address6 *find_address6(struct sl_front *front, __u64 high, __u64 low)
+{
+	struct sl_address6 *place = place6(front, high, low);
+
+	if (front->flags & SL_FRONT_DISPLACED6)
+		place = &front->address6[sl_displaced_place(sl_fold6(high, low), front->displaced_multiplier6,
+							    front->displacement6, SL_ADDRESS_BITS)];
+	return place->high == high && place->low == low && place->id ? place : 0;
+}
+
+/* The service of an address with this protocol and port; NULL: there is none. */
+stage struct sl_service *find_service(struct sl_front *front, __u32 address_id, const struct sl_services *services,
+				      __u8 protocol, __u32 ports)
 {
 	__u64 key = SL_SERVICE_KEY(address_id, protocol, ports >> 16);
-	struct sl_service *service = &front->service[sl_place(key, front->service_multiplier,
-							      front->service_displacement, SL_SERVICE_BITS)];
+	struct sl_service *service = service_place(front, services, (__u32)key);
 
-	return likely(service->key == key) ? service : 0;
+	if (services->flags & SL_SERVICES_DISPLACED)
+		service = &front->service[sl_displaced_service(key, front->displaced_service_multiplier,
+							       front->service_displacement)];
+	return service->key == key ? service : 0;
 }
 
 #endif

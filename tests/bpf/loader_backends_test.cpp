@@ -22,7 +22,7 @@ sl_backend entry(const std::vector<std::uint8_t>& pool, std::uint32_t id) {
 std::size_t used_entries(const std::vector<std::uint8_t>& pool) {
   std::size_t used = 0;
   for (std::uint32_t id = 0; id < SL_MAX_BACKENDS; id++)
-    used += entry(pool, id).mtu != 0;
+    used += entry(pool, id).flags & SL_BACKEND_PRESENT;
   return used;
 }
 

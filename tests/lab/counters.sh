@@ -28,5 +28,5 @@ is 'each service counts its own drops' "$(jq -c '[.services[].dropped]' <<<"$aft
 is 'the totals are the sum of the verdicts' "$(jq .totals.packets <<<"$after")" "$(jq '[.interfaces[].verdicts[].packets] | add' <<<"$after")"
 is 'the total of drops too' "$(jq .totals.drops <<<"$after")" 500
 is 'sluicectl shows the same' "$(ctl stats --json | jq '[.interfaces[].verdicts[] | select(.reason == "no-backend") | .packets] | add')" 500
-raw=$(lb bpftool -j map dump pinned "$(map_path xdp_stats_map)" | jq '[.[].formatted.value.packets] | add')
+raw=$(lb bpftool -j map dump pinned "$(map_path xdp_stats_map)" | jq '[.[].formatted.value.verdict[][][].packets] | add')
 is 'and so does the sum over all CPUs of the kernel map' "$raw" "$(get stats | jq .totals.packets)"

@@ -43,12 +43,12 @@ TEST(BackendEntry, HoldsWhatThePacketPathReads) {
   const auto entry = encode_backend({"default", ip("10.0.1.11"), 8080}, backend, 3);
   EXPECT_EQ(std::memcmp(entry.ethernet, "\2\0\0\0\0\2\2\0\0\0\0\1", 12), 0)
       << "destination MAC first, then ours";
-  EXPECT_EQ(entry.mtu, 1600);
+  EXPECT_EQ(entry.room, 1600);
   EXPECT_EQ(entry.port, htons(8080));
   EXPECT_EQ(entry.interface, 3u);
   EXPECT_EQ(entry.address[0], inet_addr("10.0.1.11"));
   EXPECT_EQ(entry.source[0], inet_addr("10.0.1.2"));
-  EXPECT_EQ(entry.flags, SL_BACKEND_RESOLVED);
+  EXPECT_EQ(entry.flags, SL_BACKEND_PRESENT | SL_BACKEND_RESOLVED);
   EXPECT_EQ(entry.forwarding, SL_FORWARDING_NAT);
 }
 
@@ -58,12 +58,14 @@ TEST(BackendEntry, OuterHeaderIsPreparedForIpip) {
   const auto entry = encode_backend({"ipip", ip("10.0.1.21"), 0}, backend, 3);
   EXPECT_EQ(entry.ethertype, htons(0x0800));
   EXPECT_EQ(entry.source_mask, htonl(0xffff));
+  EXPECT_EQ(entry.outer, 20);
+  EXPECT_EQ(entry.room, 1580) << "what clients may send is less by the outer header";
   EXPECT_EQ(entry.outer_sum, sl_outer_sum(inet_addr("10.0.1.21"), inet_addr("172.16.0.0")));
 
   backend.source = ip("fd00:e::");
   const auto entry6 = encode_backend({"ipip", ip("fd00:1::21"), 0}, backend, 3);
   EXPECT_EQ(entry6.ethertype, htons(0x86dd));
-  EXPECT_EQ(entry6.flags, SL_BACKEND_RESOLVED | SL_BACKEND_IPV6);
+  EXPECT_EQ(entry6.flags, SL_BACKEND_PRESENT | SL_BACKEND_RESOLVED | SL_BACKEND_IPV6);
   EXPECT_EQ(std::memcmp(entry6.source, ip("fd00:e::").bytes().data(), 16), 0);
 }
 
@@ -72,7 +74,8 @@ TEST(BackendEntry, UnresolvedIsThereButWithoutAWay) {
   backend.id = 5;
   const auto entry = encode_backend({"default", ip("10.0.1.11"), 0}, backend, 0);
   EXPECT_EQ(entry.flags & SL_BACKEND_RESOLVED, 0);
-  EXPECT_NE(entry.mtu, 0) << "MTU 0 would say that there is no such backend";
+  EXPECT_NE(entry.flags & SL_BACKEND_PRESENT, 0);
+  EXPECT_EQ(entry.room, 0) << "no packet may be sent there";
 }
 
 TEST(BackendEntry, ReadsBackAsItWas) {

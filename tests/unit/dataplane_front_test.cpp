@@ -33,30 +33,43 @@ class Front : public testing::Test {
     ASSERT_TRUE(built) << built.error().message;
   }
 
-  /// As stages/service.h does it.
+  /// As stages/service.h does it, the long way.
   std::uint32_t address_id(std::string_view text) const {
     const auto address = ip(text);
     if (address.is_v4()) {
       const auto word = address.words()[0];
-      const auto& place = front_->address4[sl_place(word, front_->multiplier4,
-                                                    front_->displacement4, SL_ADDRESS_BITS)];
+      const auto& place =
+          front_->address4[front_->flags & SL_FRONT_DISPLACED4
+                               ? sl_displaced_place(word, front_->displaced_multiplier4,
+                                                    front_->displacement4, SL_ADDRESS_BITS)
+                               : sl_place(word, front_->multiplier4, SL_ADDRESS_BITS)];
+      services_ = place.services;
       return place.address == word ? place.id : 0;
     }
     std::uint64_t high, low;
     std::memcpy(&high, address.bytes().data(), 8);
     std::memcpy(&low, address.bytes().data() + 8, 8);
-    const auto& place = front_->address6[sl_place(sl_fold6(high, low), front_->multiplier6,
-                                                  front_->displacement6, SL_ADDRESS_BITS)];
+    const auto key = sl_fold6(high, low);
+    const auto& place =
+        front_->address6[front_->flags & SL_FRONT_DISPLACED6
+                             ? sl_displaced_place(key, front_->displaced_multiplier6,
+                                                  front_->displacement6, SL_ADDRESS_BITS)
+                             : sl_place(key, front_->multiplier6, SL_ADDRESS_BITS)];
+    services_ = place.services;
     return place.high == high && place.low == low ? place.id : 0;
   }
   const sl_service* find(std::string_view address, std::uint16_t port, int protocol = 6) const {
     const std::uint64_t key = SL_SERVICE_KEY(address_id(address), protocol, htons(port));
-    const auto& place = front_->service[sl_place(key, front_->service_multiplier,
-                                                 front_->service_displacement, SL_SERVICE_BITS)];
+    const auto& place =
+        front_->service[services_.flags & SL_SERVICES_DISPLACED
+                            ? sl_displaced_service(key, front_->displaced_service_multiplier,
+                                                   front_->service_displacement)
+                            : sl_service_place(static_cast<std::uint32_t>(key), &services_)];
     return place.key == key ? &place : nullptr;
   }
 
   planner::Image image_;
+  mutable sl_services services_{};  // of the address that was looked up last
   std::unique_ptr<sl_front> front_ = std::make_unique<sl_front>();
 };
 
@@ -89,8 +102,10 @@ TEST_F(Front, ServiceHasTheRangeOfItsPool) {
   image_.tables["a"] = {.base = 131074, .hash_functions = 1, .slots = {1, 1, 2}};
   image_.tables["none"] = {};
   build();
-  EXPECT_EQ(find("10.0.0.100", 80)->range, (std::uint64_t{3} << 32) | 131074);
-  EXPECT_EQ(find("10.0.0.100", 81)->range, 0u) << "a pool without slots has no range";
+  EXPECT_EQ(find("10.0.0.100", 80)->base, 131074u);
+  EXPECT_EQ(find("10.0.0.100", 80)->slots, 3u);
+  EXPECT_EQ(find("10.0.0.100", 81)->base, SL_NO_SLOT) << "a pool without slots names no backend";
+  EXPECT_EQ(find("10.0.0.100", 81)->slots, 1u);
 }
 
 TEST_F(Front, NatServicesAreMarked) {
@@ -120,6 +135,46 @@ TEST_F(Front, RepliesOfPreservingBackendsAreFoundByTheirAddress) {
   build();
   EXPECT_NE(address_id("10.0.1.11") & SL_ADDRESS_PRESERVING_BACKEND, 0u);
   EXPECT_NE(front_->flags & SL_FRONT_REPLY_BY_SOURCE, 0u);
+}
+
+TEST_F(Front, NoPacketMeetsAnEmptyPlace) {
+  // The fast path compares what stands in the place and nothing else.
+  add_service("10.0.0.100", 80, "a");
+  add_service("10.0.0.100", 443, "a");
+  add_service("fd00:100::100", 80, "a");
+  build();
+  for (std::size_t i = 0; i < std::size(front_->address4); i++) {
+    const auto& place = front_->address4[i];
+    EXPECT_TRUE(place.id || sl_place(place.address, front_->multiplier4, SL_ADDRESS_BITS) != i);
+  }
+  for (std::size_t i = 0; i < std::size(front_->address6); i++) {
+    const auto& place = front_->address6[i];
+    EXPECT_TRUE(place.id || sl_place(sl_fold6(place.high, place.low), front_->multiplier6,
+                                     SL_ADDRESS_BITS) != i);
+  }
+  for (const auto& service : front_->service)
+    EXPECT_TRUE(service.id || static_cast<std::uint32_t>(service.key) > 0xffffff)
+        << "protocol and port of some packet";
+}
+
+TEST_F(Front, ManyServicesAndAddressesAreFoundToo) {
+  // Beyond what one multiplier can do: 300 ports of one VIP, and 200 scattered VIPs in each family.
+  std::uint32_t random = 1;
+  const auto byte = [&] { return std::to_string((random = random * 1664525 + 1013904223) >> 24); };
+  for (int i = 0; i < 200; i++) {
+    add_service("10." + byte() + "." + byte() + "." + byte(), 443, "a");
+    add_service("fd00:" + byte() + ":" + byte() + "::" + byte(), 443, "a");
+  }
+  for (std::uint16_t port = 1; port <= 300; port++)
+    add_service("10.0.0.100", port, "a");
+  build();
+  EXPECT_NE(front_->flags & SL_FRONT_DISPLACED4, 0u);
+  for (const auto& [key, service] : image_.services) {
+    const auto* found = find(key.address.to_string(), key.port);
+    ASSERT_TRUE(found) << key.address.to_string() << " port " << key.port;
+    EXPECT_EQ(found->id, service.id);
+  }
+  EXPECT_FALSE(find("10.0.0.100", 301));
 }
 
 TEST_F(Front, MoreAddressesThanPlacesAreRefused) {

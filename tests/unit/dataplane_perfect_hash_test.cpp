@@ -12,13 +12,14 @@ namespace sluice::dataplane::xdp {
 namespace {
 
 void expect_perfect(const std::vector<std::uint64_t>& keys, int bits) {
-  const auto hash = find_perfect_hash(keys, bits);
+  const auto hash = find_displaced_hash(keys, bits);
   ASSERT_TRUE(hash) << "none for " << keys.size() << " keys in " << (1 << bits) << " places";
   ASSERT_EQ(hash->displacement.size(), std::size_t{1} << SL_DISPLACEMENT_BITS);
   ASSERT_EQ(hash->places.size(), keys.size());
   std::set<std::uint32_t> taken;
   for (std::size_t i = 0; i < keys.size(); i++) {
-    EXPECT_EQ(sl_place(keys[i], hash->multiplier, hash->displacement.data(), bits), hash->places[i])
+    EXPECT_EQ(sl_displaced_place(keys[i], hash->multiplier, hash->displacement.data(), bits),
+              hash->places[i])
         << "the packet path looks elsewhere for key " << i;
     EXPECT_TRUE(taken.insert(hash->places[i]).second) << "two keys in place " << hash->places[i];
   }
@@ -69,20 +70,20 @@ TEST(PerfectHash, NearlyFullTable) {
 
 TEST(PerfectHash, SameKeysGiveTheSameHash) {
   const auto keys = random_keys(300);
-  const auto first = find_perfect_hash(keys, SL_ADDRESS_BITS),
-             second = find_perfect_hash(keys, SL_ADDRESS_BITS);
+  const auto first = find_displaced_hash(keys, SL_ADDRESS_BITS),
+             second = find_displaced_hash(keys, SL_ADDRESS_BITS);
   ASSERT_TRUE(first && second);
   EXPECT_EQ(first->multiplier, second->multiplier);
   EXPECT_EQ(first->places, second->places);
 }
 
 TEST(PerfectHash, TooManyKeysGiveNone) {
-  EXPECT_FALSE(find_perfect_hash(random_keys(1025), SL_ADDRESS_BITS));
+  EXPECT_FALSE(find_displaced_hash(random_keys(1025), SL_ADDRESS_BITS));
 }
 
 TEST(PerfectHash, EqualKeysGiveNone) {
   const std::vector<std::uint64_t> keys{5, 5};
-  EXPECT_FALSE(find_perfect_hash(keys, SL_ADDRESS_BITS));
+  EXPECT_FALSE(find_displaced_hash(keys, SL_ADDRESS_BITS));
 }
 
 }  // namespace sluice::dataplane::xdp

@@ -12,21 +12,17 @@ namespace sluice::dataplane::xdp {
 
 namespace {
 
-constexpr std::size_t row = SL_VERDICTS * SL_REASONS;
-
 /// Another CPU may be writing; a relaxed load keeps the word whole.
 std::uint64_t load(const __u64& word) {
   return std::atomic_ref(const_cast<__u64&>(word)).load(std::memory_order_relaxed);
 }
 
-std::span<sl_counter> row_of(const Maps& maps, unsigned cpu, std::uint32_t slot) {
-  return maps.xdp_stats().subspan((cpu * SL_MAX_INTERFACES + slot) * row, row);
-}
-
-Traffic sum(std::span<sl_traffic> stats, std::size_t stride, unsigned cpus, std::uint32_t id) {
+/// Over all CPUs of what `of` picks from a CPU's stats.
+template <class Of>
+Traffic sum(const Maps& maps, Of of) {
   Traffic total;
-  for (unsigned cpu = 0; cpu < cpus; cpu++) {
-    const auto& traffic = stats[cpu * stride + id];
+  for (const auto& stats : maps.stats()) {
+    const sl_traffic& traffic = of(stats);
     total.packets += load(traffic.packets);
     total.bytes += load(traffic.bytes);
     total.reply_packets += load(traffic.reply_packets);
@@ -41,16 +37,17 @@ Traffic sum(std::span<sl_traffic> stats, std::size_t stride, unsigned cpus, std:
 
 std::vector<VerdictCount> verdicts_of(const Maps& maps, std::uint32_t slot) {
   std::vector<VerdictCount> verdicts;
-  for (std::size_t i = 0; i < row; i++) {
-    Count count;
-    for (unsigned cpu = 0; cpu < maps.cpus(); cpu++) {
-      count.packets += load(row_of(maps, cpu, slot)[i].packets);
-      count.bytes += load(row_of(maps, cpu, slot)[i].bytes);
+  for (std::size_t verdict = 0; verdict < SL_VERDICTS; verdict++)
+    for (std::size_t reason = 0; reason < SL_REASONS; reason++) {
+      Count count;
+      for (const auto& stats : maps.stats()) {
+        count.packets += load(stats.verdict[slot][verdict][reason].packets);
+        count.bytes += load(stats.verdict[slot][verdict][reason].bytes);
+      }
+      if (count.packets)
+        verdicts.push_back(
+            {std::string(verdict_name(verdict)), std::string(reason_name(reason)), count});
     }
-    if (count.packets)
-      verdicts.push_back({std::string(verdict_name(i / SL_REASONS)),
-                          std::string(reason_name(i % SL_REASONS)), count});
-  }
   return verdicts;
 }
 
@@ -61,42 +58,44 @@ Counters read_counters(const Maps& maps, const std::map<std::string, std::uint32
   for (const auto& [name, slot] : interfaces)
     counters.interfaces.emplace(name, verdicts_of(maps, slot));
   for (const auto& [key, service] : read_services(maps))
-    counters.services.emplace(key,
-                              sum(maps.service_stats(), SL_MAX_SERVICES, maps.cpus(), service.id));
+    counters.services.emplace(key, sum(maps, [&](const sl_stats& stats) -> const sl_traffic& {
+                                return stats.service[service.id];
+                              }));
   for (const auto& [key, backend] : read_backends(maps))
-    counters.backends.emplace(key,
-                              sum(maps.backend_stats(), SL_MAX_BACKENDS, maps.cpus(), backend.id));
+    counters.backends.emplace(key, sum(maps, [&](const sl_stats& stats) -> const sl_traffic& {
+                                return stats.backend[backend.id];
+                              }));
   return counters;
 }
 
 Totals read_totals(const Maps& maps) {
   Totals totals;
-  const auto stats = maps.xdp_stats();
-  for (std::size_t i = 0; i < stats.size(); i++) {
-    const auto verdict = i % row / SL_REASONS;
-    const auto packets = load(stats[i].packets);
-    totals.packets += packets;
-    totals.bytes += load(stats[i].bytes);
-    if (verdict == XDP_DROP || verdict == XDP_ABORTED)
-      totals.drops += packets;
-  }
+  for (const auto& stats : maps.stats())
+    for (const auto& interface : stats.verdict)
+      for (std::size_t verdict = 0; verdict < SL_VERDICTS; verdict++)
+        for (const auto& counter : interface[verdict]) {
+          const auto packets = load(counter.packets);
+          totals.packets += packets;
+          totals.bytes += load(counter.bytes);
+          if (verdict == XDP_DROP || verdict == XDP_ABORTED)
+            totals.drops += packets;
+        }
   return totals;
 }
 
 void clear_backend(const Maps& maps, std::uint32_t id) {
-  for (unsigned cpu = 0; cpu < maps.cpus(); cpu++)
-    maps.backend_stats()[cpu * SL_MAX_BACKENDS + id] = {};
+  for (auto& stats : maps.stats())
+    stats.backend[id] = {};
 }
 
 void clear_service(const Maps& maps, std::uint32_t id) {
-  for (unsigned cpu = 0; cpu < maps.cpus(); cpu++)
-    maps.service_stats()[cpu * SL_MAX_SERVICES + id] = {};
+  for (auto& stats : maps.stats())
+    stats.service[id] = {};
 }
 
 void clear_interface(const Maps& maps, std::uint32_t slot) {
-  for (unsigned cpu = 0; cpu < maps.cpus(); cpu++)
-    for (auto& counter : row_of(maps, cpu, slot))
-      counter = {};
+  for (auto& stats : maps.stats())
+    std::memset(&stats.verdict[slot], 0, sizeof stats.verdict[slot]);
 }
 
 }  // namespace sluice::dataplane::xdp

@@ -45,15 +45,17 @@ sl_backend encode_backend(const planner::BackendKey& key, const planner::Backend
   std::ranges::copy(backend.destination_mac.bytes, entry.ethernet);
   std::ranges::copy(backend.source_mac.bytes, entry.ethernet + 6);
   entry.ethertype = htons(ipv6 ? 0x86dd : 0x0800);
-  // An entry with MTU 0 counts as absent; an unresolved backend is there, but nothing can be sent
-  // to it yet.
-  entry.mtu = backend.resolved ? backend.mtu : 0xffff;
+  if (backend.forwarding == model::Forwarding::dsr_ipip)
+    entry.outer = ipv6 ? 40 : 20;
+  if (backend.resolved && backend.mtu > entry.outer)
+    entry.room = static_cast<__u16>(backend.mtu - entry.outer);
   entry.forwarding = static_cast<__u8>(backend.forwarding);
-  entry.flags = static_cast<__u8>(
-      (backend.resolved ? SL_BACKEND_RESOLVED : 0u) | (ipv6 ? SL_BACKEND_IPV6 : 0u) |
-      (backend.preserve_client_address ? SL_BACKEND_PRESERVE_CLIENT : 0u));
+  entry.flags =
+      static_cast<__u8>(SL_BACKEND_PRESENT | (backend.resolved ? SL_BACKEND_RESOLVED : 0u) |
+                        (ipv6 ? SL_BACKEND_IPV6 : 0u) |
+                        (backend.preserve_client_address ? SL_BACKEND_PRESERVE_CLIENT : 0u));
   entry.port = htons(key.port);
-  entry.interface = interface;
+  entry.interface = static_cast<__u8>(interface);
   set_words(entry.address, key.address);
   set_words(entry.source, backend.source);
   entry.outer_sum = ipv6 ? 0 : sl_outer_sum(entry.address[0], entry.source[0]);
@@ -86,7 +88,7 @@ planner::BackendImage decode_backend(std::uint16_t id, const sl_backend& entry,
   std::copy_n(entry.ethernet, 6, backend.destination_mac.bytes.begin());
   std::copy_n(entry.ethernet + 6, 6, backend.source_mac.bytes.begin());
   backend.resolved = entry.flags & SL_BACKEND_RESOLVED;
-  backend.mtu = backend.resolved ? entry.mtu : 0;
+  backend.mtu = static_cast<std::uint16_t>(entry.room ? entry.room + entry.outer : 0);
   backend.source = from_words(entry.source, entry.flags & SL_BACKEND_IPV6);
   backend.source_varying_bits = entry.source_mask ? 16 : 0;
   return backend;

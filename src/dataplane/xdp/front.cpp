@@ -45,38 +45,12 @@ std::map<IpAddress, std::uint32_t> number_addresses(const planner::Image& image)
   return ids;
 }
 
-void take(const PerfectHash& hash, __u64& multiplier, __u16* displacement) {
-  multiplier = hash.multiplier;
-  std::ranges::copy(hash.displacement, displacement);
-}
-
-bool place_addresses(const std::map<IpAddress, std::uint32_t>& ids, sl_front& front) {
-  std::vector<std::uint64_t> keys4, keys6;
-  std::vector<std::pair<IpAddress, std::uint32_t>> addresses4, addresses6;
-  for (const auto& [address, id] : ids) {
-    if (address.is_v4()) {
-      keys4.push_back(address.words()[0]);
-      addresses4.emplace_back(address, id);
-    } else {
-      const auto words = words6(address);
-      keys6.push_back(sl_fold6(words.high, words.low));
-      addresses6.emplace_back(address, id);
-    }
-  }
-  const auto hash4 = find_perfect_hash(keys4, SL_ADDRESS_BITS);
-  const auto hash6 = find_perfect_hash(keys6, SL_ADDRESS_BITS);
-  if (!hash4 || !hash6)
-    return false;
-  take(*hash4, front.multiplier4, front.displacement4);
-  take(*hash6, front.multiplier6, front.displacement6);
-  for (std::size_t i = 0; i < addresses4.size(); i++)
-    front.address4[hash4->places[i]] = {addresses4[i].first.words()[0], addresses4[i].second};
-  for (std::size_t i = 0; i < addresses6.size(); i++) {
-    const auto words = words6(addresses6[i].first);
-    front.address6[hash6->places[i]] = {words.high, words.low, addresses6[i].second, 0, 0};
-  }
-  return true;
-}
+/// What the front has of one service, before it has a place.
+struct Entry {
+  IpAddress address;
+  std::uint32_t port_key;
+  sl_service service;
+};
 
 /// How the services of a pool are looked up is a property of its backends, which all have the same
 /// forwarding.
@@ -86,28 +60,156 @@ bool pool_is_nat(const planner::Image& image, const std::string& pool) {
          first->second.forwarding == model::Forwarding::nat;
 }
 
-bool place_services(const planner::Image& image, const std::map<IpAddress, std::uint32_t>& ids,
-                    sl_front& front) {
-  std::vector<std::uint64_t> keys;
-  std::vector<sl_service> services;
+/// In the order of their addresses.
+std::vector<Entry> entries_of(const planner::Image& image,
+                              const std::map<IpAddress, std::uint32_t>& ids) {
+  std::vector<Entry> entries;
   for (const auto& [key, service] : image.services) {
+    const auto protocol = protocol_number(key.protocol);
     sl_service entry{};
-    entry.key = SL_SERVICE_KEY(ids.at(key.address), protocol_number(key.protocol), htons(key.port));
+    entry.key = SL_SERVICE_KEY(ids.at(key.address), protocol, htons(key.port));
     entry.seed = service_seed(key);
     entry.id = service.id;
     entry.flags = pool_is_nat(image, service.pool) ? SL_SERVICE_NAT : 0;
-    if (const auto table = image.tables.find(service.pool); table != image.tables.end())
-      entry.range = std::uint64_t{table->second.slots.size()} << 32 | table->second.base;
-    keys.push_back(entry.key);
-    services.push_back(entry);
+    entry.base = SL_NO_SLOT;
+    entry.slots = 1;
+    if (const auto table = image.tables.find(service.pool);
+        table != image.tables.end() && !table->second.slots.empty()) {
+      entry.base = table->second.base;
+      entry.slots = static_cast<__u32>(table->second.slots.size());
+    }
+    entries.push_back({key.address, SL_PORT_KEY(protocol, htons(key.port)), entry});
   }
-  const auto hash = find_perfect_hash(keys, SL_SERVICE_BITS);
+  return entries;
+}
+
+/// The first two places are for addresses without services: one that is empty, and one for what nat
+/// sends from.
+constexpr __u16 empty_place = 0, reply_place = 1, first_place = 2;
+
+void clear_services(sl_front& front) {
+  std::ranges::fill(front.service, sl_service{.key = SL_EMPTY_KEY});
+  front.service[reply_place].key = SL_REPLY_KEY;
+}
+
+/// Each address gets a small table of its own. False where there is not room for all.
+bool place_by_address(const std::vector<Entry>& entries, sl_front& front,
+                      std::map<IpAddress, sl_services>& services) {
+  clear_services(front);
+  std::size_t base = first_place;
+  for (auto first = entries.begin(); first != entries.end();) {
+    const auto last = std::find_if(
+        first, entries.end(), [&](const Entry& entry) { return entry.address != first->address; });
+    std::vector<std::uint32_t> keys;
+    for (auto entry = first; entry != last; ++entry)
+      keys.push_back(entry->port_key);
+    const auto hash = find_port_hash(keys);
+    if (!hash || base + (std::size_t{1} << hash->bits) > std::size(front.service))
+      return false;
+    services[first->address] = {hash->multiplier, static_cast<__u16>(base),
+                                static_cast<__u8>(32 - hash->bits), 0};
+    for (const auto place : hash->places)
+      front.service[base + place] = (first++)->service;
+    base += std::size_t{1} << hash->bits;
+  }
+  return true;
+}
+
+/// All of them in one table.
+bool place_displaced(const std::vector<Entry>& entries, sl_front& front,
+                     std::map<IpAddress, sl_services>& services) {
+  clear_services(front);
+  services.clear();
+  std::vector<std::uint64_t> keys;
+  for (const auto& entry : entries) {
+    keys.push_back(entry.service.key);
+    services[entry.address] = {1, empty_place, 32, SL_SERVICES_DISPLACED};
+  }
+  const auto hash = find_displaced_hash(keys, SL_SERVICE_BITS - 1);
   if (!hash)
     return false;
-  take(*hash, front.service_multiplier, front.service_displacement);
-  for (std::size_t i = 0; i < services.size(); i++)
-    front.service[hash->places[i]] = services[i];
+  front.displaced_service_multiplier = hash->multiplier;
+  std::ranges::copy(hash->displacement, front.service_displacement);
+  for (std::size_t i = 0; i < entries.size(); i++)
+    front.service[std::size(front.service) / 2 + hash->places[i]] = entries[i].service;
   return true;
+}
+
+/// What the front has for the addresses of one family.
+template <class Address>
+struct Family {
+  std::span<Address> places;
+  __u64& multiplier;
+  __u64& displaced_multiplier;
+  std::span<__u16> displacement;
+  __u64 displaced;  ///< the front's flag
+};
+
+std::uint64_t key_of(const sl_address4& address) {
+  return address.address;
+}
+std::uint64_t key_of(const sl_address6& address) {
+  return sl_fold6(address.high, address.low);
+}
+
+/// An address that packets look for in another place than the first.
+template <class Address>
+Address elsewhere(__u64 multiplier) {
+  Address address{};
+  auto& word = reinterpret_cast<__u32&>(address);
+  do
+    word++;
+  while (sl_place(key_of(address), multiplier, SL_ADDRESS_BITS) == 0);
+  return address;
+}
+
+/// Gives each address its place. What is left empty gets an address that does not belong there:
+/// zero belongs into the first place.
+template <class Address>
+bool place_addresses(const std::vector<Address>& addresses, const Family<Address>& family,
+                     __u64& flags) {
+  std::vector<std::uint64_t> keys;
+  for (const auto& address : addresses)
+    keys.push_back(key_of(address));
+  std::vector<std::uint32_t> places;
+  if (auto direct = find_direct_hash(keys, SL_ADDRESS_BITS)) {
+    family.multiplier = direct->multiplier;
+    places = std::move(direct->places);
+  } else if (auto displaced = find_displaced_hash(keys, SL_ADDRESS_BITS)) {
+    flags |= family.displaced;
+    family.multiplier = family.displaced_multiplier = displaced->multiplier;
+    std::ranges::copy(displaced->displacement, family.displacement.begin());
+    places = std::move(displaced->places);
+  } else {
+    return false;
+  }
+  family.places[0] = elsewhere<Address>(family.multiplier);
+  for (std::size_t i = 0; i < addresses.size(); i++)
+    family.places[places[i]] = addresses[i];
+  return true;
+}
+
+bool place_addresses(const std::map<IpAddress, std::uint32_t>& ids,
+                     const std::map<IpAddress, sl_services>& services, sl_front& front) {
+  std::vector<sl_address4> addresses4;
+  std::vector<sl_address6> addresses6;
+  for (const auto& [address, id] : ids) {
+    const auto found = services.find(address);
+    const auto of_address = found != services.end()      ? found->second
+                            : id & SL_ADDRESS_NAT_SOURCE ? sl_services{1, reply_place, 32, 0}
+                                                         : sl_services{1, empty_place, 32, 0};
+    const auto words = words6(address);
+    if (address.is_v4())
+      addresses4.push_back({address.words()[0], id, of_address});
+    else
+      addresses6.push_back({words.high, words.low, id, 0, of_address});
+  }
+  const Family<sl_address4> family4{front.address4, front.multiplier4, front.displaced_multiplier4,
+                                    front.displacement4, SL_FRONT_DISPLACED4};
+  const Family<sl_address6> family6{front.address6, front.multiplier6, front.displaced_multiplier6,
+                                    front.displacement6, SL_FRONT_DISPLACED6};
+  return place_addresses(addresses4, family4, front.flags) &&
+         place_addresses(addresses6, family6, front.flags);
 }
 
 }  // namespace
@@ -128,7 +230,10 @@ Result<void> build_front(const planner::Image& image, sl_front& front) {
   for (const auto& [key, backend] : image.backends)
     if (backend.forwarding == model::Forwarding::nat && backend.preserve_client_address)
       front.flags |= SL_FRONT_REPLY_BY_SOURCE;
-  if (!place_addresses(ids, front) || !place_services(image, ids, front))
+  const auto entries = entries_of(image, ids);
+  std::map<IpAddress, sl_services> services;
+  if ((!place_by_address(entries, front, services) && !place_displaced(entries, front, services)) ||
+      !place_addresses(ids, services, front))
     return fail(Code::full,
                 "no perfect hash was found for " + std::to_string(image.services.size()) +
                     " services and " + std::to_string(ids.size()) +

@@ -105,6 +105,11 @@ Result<std::unique_ptr<Loader>> Loader::open(std::string_view instance) {
   auto maps = Maps::open(*folder);
   if (!maps)
     return fail(maps.error());
+  // New maps: packets to nobody must not meet an entry of zeros.
+  for (const std::size_t front : {0u, 1u})
+    if (maps->front(front).multiplier4 == 0)
+      if (auto built = build_front({}, maps->front(front)); !built)
+        return fail(built.error());
   auto attachments = Attachments::adopt(*folder, *maps);
   if (!attachments)
     return fail(attachments.error());
@@ -263,7 +268,7 @@ Result<void> Loader::swap_front(const planner::Plan& plan) {
     return built;
   std::set<std::uint32_t> known;
   for (const auto& service : maps_.front(control.active & 1).service)
-    if (service.key)
+    if (service.id)
       known.insert(service.id);
   for (const auto& [key, service] : plan.after.services) {
     if (!known.contains(service.id))

@@ -30,12 +30,10 @@ struct Layout {
 };
 constexpr Layout layouts[] = {
     {".bss.front", 2 * sizeof(sl_front)},
-    {".bss.slots", SL_SLOT_ARENA * sizeof(std::uint32_t)},
+    {".bss.slots", (SL_SLOT_ARENA + 2) * sizeof(std::uint32_t)},
     {".bss.control", sizeof(sl_control)},
     {"backend_pool", sizeof(sl_backend)},
-    {"xdp_stats_map", sizeof(sl_counter)},
-    {"service_stats_map", sizeof(sl_traffic)},
-    {"backend_stats_map", sizeof(sl_traffic)},
+    {"xdp_stats_map", sizeof(sl_stats)},
     {"nat_flows", sizeof(sl_flow)},
     {"backend_labels", sizeof(sl_backend_label)},
     {"service_labels", sizeof(sl_service_label)},
@@ -161,7 +159,6 @@ Result<Maps> Maps::open(const PinFolder& folder) {
                 std::string("the kernel refuses the program: ") + std::strerror(-error) + "\n" +
                     log.tail());
   Maps maps;
-  maps.cpus_ = static_cast<unsigned>(libbpf_num_possible_cpus());
   bpf_object__for_each_map(map, object->get()) {
     const auto name = shared_name(map);
     if (!name.empty())

@@ -23,15 +23,13 @@ class Maps {
 
   /// -1 if there is no map of that name.
   int fd(const std::string& name) const;
-  unsigned cpus() const { return cpus_; }
 
   sl_front& front(std::size_t index) const { return memory<sl_front>(".bss.front")[index]; }
   std::span<std::uint32_t> slots() const { return memory<std::uint32_t>(".bss.slots"); }
   sl_control& control() const { return memory<sl_control>(".bss.control")[0]; }
   std::span<sl_backend> backend_pool() const { return memory<sl_backend>("backend_pool"); }
-  std::span<sl_counter> xdp_stats() const { return memory<sl_counter>("xdp_stats_map"); }
-  std::span<sl_traffic> service_stats() const { return memory<sl_traffic>("service_stats_map"); }
-  std::span<sl_traffic> backend_stats() const { return memory<sl_traffic>("backend_stats_map"); }
+  /// One for each possible CPU.
+  std::span<sl_stats> stats() const { return memory<sl_stats>("xdp_stats_map"); }
   std::span<sl_backend_label> backend_labels() const {
     return memory<sl_backend_label>("backend_labels");
   }
@@ -61,7 +59,6 @@ class Maps {
   }
 
   std::map<std::string, Map> maps_;
-  unsigned cpus_ = 1;
 };
 
 }  // namespace sluice::dataplane::xdp

@@ -12,6 +12,25 @@ namespace {
 
 constexpr std::size_t buckets = std::size_t{1} << SL_DISPLACEMENT_BITS;
 constexpr int multipliers_tried = 64;
+constexpr int direct_multipliers_tried = 2000;
+constexpr int port_multipliers_tried = 200;
+constexpr int largest_port_table = 9;
+constexpr std::uint64_t seed = 0x736c75696365;  // the same keys give the same table on every node
+
+/// Places of all keys, or nothing if two share one.
+template <class Keys, class Place>
+std::optional<std::vector<std::uint32_t>> place_all(const Keys& keys, int bits, Place place) {
+  std::vector<bool> used(std::size_t{1} << bits);
+  std::vector<std::uint32_t> places;
+  for (const auto key : keys) {
+    const auto at = static_cast<std::uint32_t>(place(key));
+    if (used[at])
+      return std::nullopt;
+    used[at] = true;
+    places.push_back(at);
+  }
+  return places;
+}
 
 class Search {
  public:
@@ -74,13 +93,39 @@ class Search {
 
 }  // namespace
 
-std::optional<PerfectHash> find_perfect_hash(std::span<const std::uint64_t> keys, int bits) {
+std::optional<PerfectHash> find_displaced_hash(std::span<const std::uint64_t> keys, int bits) {
   if (keys.size() > (std::size_t{1} << bits))
     return std::nullopt;
-  std::mt19937_64 random(0x736c75696365);  // the same keys give the same table on every node
+  std::mt19937_64 random(seed);
   for (int i = 0; i < multipliers_tried; i++)
     if (auto found = Search(keys, bits, random() | 1).run())
       return found;
+  return std::nullopt;
+}
+
+std::optional<DirectHash> find_direct_hash(std::span<const std::uint64_t> keys, int bits) {
+  std::mt19937_64 random(seed);
+  for (int i = 0; i < direct_multipliers_tried; i++) {
+    const auto multiplier = random() | 1;
+    auto places =
+        place_all(keys, bits, [&](std::uint64_t key) { return sl_place(key, multiplier, bits); });
+    if (places)
+      return DirectHash{multiplier, std::move(*places)};
+  }
+  return std::nullopt;
+}
+
+std::optional<PortHash> find_port_hash(std::span<const std::uint32_t> keys) {
+  std::mt19937_64 random(seed);
+  for (int bits = 0; bits <= largest_port_table; bits++)
+    for (int i = 0; (std::size_t{1} << bits) >= keys.size() && i < port_multipliers_tried; i++) {
+      const auto multiplier = static_cast<std::uint32_t>(random() | 1);
+      const sl_services services{multiplier, 0, static_cast<__u8>(32 - bits), 0};
+      auto places = place_all(keys, bits,
+                              [&](std::uint32_t key) { return sl_service_place(key, &services); });
+      if (places)
+        return PortHash{multiplier, bits, std::move(*places)};
+    }
   return std::nullopt;
 }
 

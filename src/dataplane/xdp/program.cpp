@@ -26,11 +26,9 @@ Result<Object> open_object() {
   if (!object)
     return fail(Code::internal, "the BPF object cannot be opened: " + log.tail());
   const auto cpus = static_cast<std::uint32_t>(libbpf_num_possible_cpus());
-  for (const char* name : {"xdp_stats_map", "service_stats_map", "backend_stats_map"}) {
-    auto* map = bpf_object__find_map_by_name(object.get(), name);
-    if (!map || bpf_map__set_max_entries(map, bpf_map__max_entries(map) * cpus) != 0)
-      return fail(Code::internal, std::string("the BPF object has no map ") + name);
-  }
+  auto* stats = bpf_object__find_map_by_name(object.get(), "xdp_stats_map");
+  if (!stats || bpf_map__set_max_entries(stats, cpus) != 0)
+    return fail(Code::internal, "the BPF object has no map xdp_stats_map");
   return object;
 }
 

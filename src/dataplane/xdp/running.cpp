@@ -22,8 +22,8 @@ planner::TableImage read_table(const Maps& maps, std::uint32_t base, std::uint32
 /// range. What packets meet counts; no hash functions make the planner fill the table anew.
 void prefer_range_of_service(const Maps& maps, const sl_service& service, const std::string& pool,
                              planner::Image& image) {
-  const auto base = static_cast<std::uint32_t>(service.range);
-  const auto slots = static_cast<std::uint32_t>(service.range >> 32);
+  const auto base = service.base;
+  const auto slots = service.base == SL_NO_SLOT ? 0 : service.slots;
   const auto table = image.tables.find(pool);
   const bool agrees = table == image.tables.end() ? slots == 0
                                                   : table->second.slots.size() == slots &&
@@ -38,7 +38,7 @@ void prefer_range_of_service(const Maps& maps, const sl_service& service, const 
 template <class Visit>
 void for_each_service(const Maps& maps, Visit visit) {
   for (const auto& service : maps.front(maps.control().active & 1).service) {
-    if (service.key == 0 || service.id >= SL_MAX_SERVICES)
+    if (service.id == 0 || service.id >= SL_MAX_SERVICES)
       continue;
     const auto& label = maps.service_labels()[service.id];
     if (service_seed(key_of(label)) == service.seed)
