@@ -82,6 +82,8 @@ struct sl_service {
 
 /* Of sl_service.flags: its pool's forwarding is nat, so its flows are looked up before a slot is. */
 #define SL_SERVICE_NAT 1u
+/* And these are IPv4 and rewritten in both addresses: their flows fit the narrow table. */
+#define SL_SERVICE_NAT4 2u
 
 /* Of sl_front.flags: what else there is to do with a packet whose address was not found at once. */
 #define SL_FRONT_REPLY_BY_SOURCE 1u
@@ -158,6 +160,12 @@ static inline __attribute__((always_inline)) __u64 sl_flow_hash4(__u32 source, _
 	return sl_mix((((__u64)source << 32) | ports) ^ seed);
 }
 
+/* The line that a key belongs to, of 1 << bits. */
+static inline __attribute__((always_inline)) __u64 sl_flow_home(__u64 key, __u64 multiplier, int bits)
+{
+	return (key * multiplier) >> (64 - bits);
+}
+
 static inline __attribute__((always_inline)) __u64 sl_flow_hash6(__u64 high, __u64 low, __u32 ports, __u64 seed)
 {
 	return sl_mix(sl_fold6(high ^ seed, low) ^ ports);
@@ -213,7 +221,69 @@ static inline __attribute__((always_inline)) __u32 sl_outer_sum(__u32 address, _
 	       (source >> 16);
 }
 
-/* ---- nat flows: what a packet with these addresses and ports is rewritten to ---- */
+/* ---- flows of IPv4: one table for both directions ----
+ *
+ * A line is one cache line of three entries. An entry may stand in any line of its group; the line that its key hashes to
+ * comes first, so nearly all are found there. Two tables of this kind: one for flows that are established, and a small one
+ * for those that are still opening, so that a flood fills only the latter.
+ *
+ * key    forward: client address << 32 | client port << 16 | service id
+ *        reply:   backend address << 32 | backend port << 16 | SL_REPLY_SIDE | SL_REPLY_TCP | port of ours - SL_NAT_FIRST_PORT
+ * value  forward: backend id << 48 | port of ours << 32 | epoch << 8 (24 bits) | SL_FLOW4_*
+ *        reply:   the key of the forward entry
+ *        0: free. SL_FLOW_CLAIMED: being written. All others have something in their low half.
+ * more   forward: the way back (index of sl_way)
+ *        reply:   backend id << 16 | the way back << 8 | SL_REPLY_*
+ * Addresses and ports in network order as they are loaded, ours in host order.
+ */
+#define SL_FLOW_BITS 20    /* lines: 64 MiB */
+#define SL_OPENING_BITS 16 /* lines: 4 MiB */
+#define SL_FLOW_WAYS 3
+#define SL_FLOW_GROUP 8 /* lines */
+
+struct sl_flow_line {
+	__u64 key[SL_FLOW_WAYS];
+	__u64 value[SL_FLOW_WAYS];
+	__u32 more[SL_FLOW_WAYS];
+	__u32 pad;
+};
+
+#define SL_FLOW_CLAIMED (1ULL << 32)
+#define SL_FORWARD_KEY(client, ports, service) (((__u64)(client) << 32) | ((__u32)(ports) << 16) | (service))
+#define SL_REPLY_SIDE 0x8000u
+#define SL_REPLY_TCP 0x4000u
+
+#define SL_FLOW4_LIVE 1u
+#define SL_FLOW4_ANSWERED 2u    /* the backend has sent something */
+#define SL_FLOW4_ESTABLISHED 4u /* and the client has gone on */
+#define SL_FLOW4_CLIENT_CLOSED 8u
+#define SL_FLOW4_BACKEND_CLOSED 16u /* a RST closes both */
+#define SL_FLOW4_CLOSED (SL_FLOW4_CLIENT_CLOSED | SL_FLOW4_BACKEND_CLOSED)
+#define SL_FLOW4_UDP 32u
+
+#define SL_REPLY_ANSWERED 1u /* the forward entry knows that the backend answered */
+#define SL_REPLY_TICK 2u     /* bit 2 of the epoch when the forward entry was told last that replies go on */
+
+/* The ways back to clients: the frames' addresses and the interface, of each router that packets come from. */
+#define SL_WAY_IDLE 7200 /* seconds; longer than any flow may be silent */
+#define SL_WAYS 256 /* the first is none: where there are too many, the kernel's routes are asked */
+
+struct sl_way {
+	__u8 ethernet[12]; /* of the client's frames as they come: destination, source */
+	__u16 interface;
+	__u16 pad;
+	__u32 seen; /* epoch; 0: free */
+	__u32 pad2[3];
+};
+
+/* By service id: what replies are sent from. */
+struct sl_vip {
+	__be32 address;
+	__be16 port;
+	__u16 pad;
+};
+
+/* ---- nat flows of IPv6, and of backends that see the client's address: what a packet is rewritten to ---- */
 
 struct sl_flow_key {
 	__u32 source[4], destination[4]; /* network order; IPv4 in [0], the rest zero */
@@ -306,6 +376,7 @@ struct sl_stats {
 	struct sl_counter verdict[SL_MAX_INTERFACES][SL_VERDICTS][SL_REASONS];
 	struct sl_traffic service[SL_MAX_SERVICES];
 	struct sl_traffic backend[SL_MAX_BACKENDS];
+	__u64 scratch[16]; /* what the packet path has no room for on its stack */
 };
 
 /* ---- the daemon's words ---- */
@@ -314,6 +385,7 @@ struct sl_control {
 	__u32 active; /* which front counts */
 	__u32 epoch;  /* seconds of the monotonic clock; moved by the daemon, and by new flows while there is none */
 	__u32 interfaces[SL_MAX_INTERFACES]; /* the ifindex behind each place in the devmap; 0: free */
+	__u64 flow_multiplier; /* odd and random, made with the maps: which line a flow's key hashes to */
 };
 
 /* Labels: what the ids in the tables mean. Never read by packets; a new daemon adopts the running state from them. */
@@ -352,10 +424,12 @@ SL_ASSERT(sizeof(struct sl_service) == 64, "sl_service");
 SL_ASSERT(sizeof(struct sl_backend) == 64, "sl_backend");
 SL_ASSERT(sizeof(struct sl_flow_key) == 40, "sl_flow_key");
 SL_ASSERT(sizeof(struct sl_flow) == 64, "sl_flow");
+SL_ASSERT(sizeof(struct sl_flow_line) == 64, "sl_flow_line");
+SL_ASSERT(sizeof(struct sl_way) == 32, "sl_way");
 SL_ASSERT(sizeof(struct sl_counter) == 16, "sl_counter");
 SL_ASSERT(sizeof(struct sl_traffic) == 64, "sl_traffic");
 SL_ASSERT(sizeof(struct sl_stats) % 64 == 0, "sl_stats");
-SL_ASSERT(sizeof(struct sl_control) == 136, "sl_control");
+SL_ASSERT(sizeof(struct sl_control) == 144, "sl_control");
 SL_ASSERT(sizeof(struct sl_backend_label) == 88, "sl_backend_label");
 SL_ASSERT(sizeof(struct sl_service_label) == 152, "sl_service_label");
 SL_ASSERT(sizeof(struct sl_table_label) == 80, "sl_table_label");

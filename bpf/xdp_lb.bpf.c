@@ -15,24 +15,34 @@
 #include "stages/forward.h"
 #include "stages/flow.h"
 #include "stages/nat.h"
+#include "stages/flows.h"
+#include "stages/nat4.h"
 
-/* A packet of a service, or a reply: to its backend or client. Returns the packet's end. */
-stage int deliver(struct xdp_md *ctx, const struct packet *packet)
+/* A packet of a service, or a reply: to its backend or client. Returns the packet's end; PARSE_SLOWLY for what the fast paths
+ * leave over. */
+stage int deliver(struct xdp_md *ctx, const struct packet *packet, struct sl_stats *stats)
 {
-	if (likely(packet->service && !(packet->service->flags & SL_SERVICE_NAT)))
-		return forward_dsr(ctx, packet);
-	struct packet copy = *packet; /* so that the packet of the fast paths stays in registers */
-
-	return copy.service ? nat_forward(ctx, &copy) : nat_reply(ctx, &copy);
+	if (unlikely(!packet->service))
+		return packet->reply4 ? nat4_reply(ctx, packet, stats) : PARSE_SLOWLY;
+	if (likely(!packet->flags))
+		return forward_dsr(ctx, packet, stats);
+	return packet->flags & SL_SERVICE_NAT4 ? nat4_forward(ctx, packet, stats) : PARSE_SLOWLY;
 }
 
-/* What the fast paths leave over, from the start. */
-static __noinline int deliver_slow(struct xdp_md *ctx, struct sl_stats *stats)
+/* What the fast paths leave over, from the start. Returns the packet's end. */
+separate int deliver_slow(struct xdp_md *ctx)
 {
-	struct packet packet = {.stats = stats, .bytes = ctx->data_end - ctx->data};
+	struct packet packet = {.bytes = ctx->data_end - ctx->data};
+	struct sl_stats *stats = my_stats();
 	int end = parse_slow(ctx, &packet);
 
-	return end == GO_ON ? deliver(ctx, &packet) : end;
+	if (!stats)
+		return BUG;
+	if (end == GO_ON)
+		end = deliver(ctx, &packet, stats);
+	if (end == PARSE_SLOWLY)
+		end = packet.service ? nat_forward(ctx, &packet) : nat_reply(ctx, &packet);
+	return end;
 }
 
 SEC("xdp")
@@ -40,7 +50,7 @@ int xdp_lb(struct xdp_md *ctx)
 {
 	void *data = (void *)(long)ctx->data;
 	struct sl_stats *stats = my_stats();
-	struct packet packet = {.stats = stats, .bytes = (__u64)ctx->data_end - (__u64)ctx->data};
+	struct packet packet = {.bytes = ctx->data_end - ctx->data};
 	int end = PARSE_SLOWLY;
 
 	if (unlikely(!stats))
@@ -51,16 +61,16 @@ int xdp_lb(struct xdp_md *ctx)
 		if (likely((word & 0xffffff) == (0x450000 | ETH_IPV4))) {
 			end = parse_ipv4(&packet, active_front(), data);
 			if (likely(end == GO_ON))
-				end = packet.service && !packet.service->flags ? forward_dsr(ctx, &packet) : PARSE_SLOWLY;
+				end = deliver(ctx, &packet, stats);
 		} else if (likely((word & 0xf0ffff) == (0x600000 | ETH_IPV6) &&
 				  data + 74 <= (void *)(long)ctx->data_end)) {
 			end = parse_ipv6(&packet, active_front(), data);
 			if (likely(end == GO_ON))
-				end = packet.service && !packet.service->flags ? forward_dsr(ctx, &packet) : PARSE_SLOWLY;
+				end = deliver(ctx, &packet, stats);
 		}
 	}
 	if (unlikely(end == PARSE_SLOWLY))
-		end = deliver_slow(ctx, stats);
+		end = deliver_slow(ctx);
 	count_verdict(stats, end, packet.bytes);
 	return end >> 8;
 }

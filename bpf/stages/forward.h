@@ -72,6 +72,22 @@ stage int grow(struct xdp_md *ctx, const struct packet *packet, int by)
 	return GO_ON;
 }
 
+/* Where the IP header starts: behind none, one or two tags; and so that it has this length before the end. NULL if not. */
+stage void *ip_header(void *data, void *end, const struct packet *packet, int length)
+{
+	if (packet->l3 != ETHERNET) {
+		__u32 tags = (packet->l3 - ETHERNET) & 12;
+
+		opaque(tags);
+		if (data + ETHERNET + 8 > end)
+			return 0;
+		void *ip = data + ETHERNET + (tags & 12);
+
+		return ip + length > end ? 0 : ip;
+	}
+	return data + ETHERNET + length > end ? 0 : data + ETHERNET;
+}
+
 /* Puts an outer IPv4 header before the packet. GO_ON, or an end. */
 stage int encapsulate4(struct xdp_md *ctx, const struct packet *packet, const struct sl_backend *backend)
 {
@@ -79,9 +95,9 @@ stage int encapsulate4(struct xdp_md *ctx, const struct packet *packet, const st
 
 	if (unlikely(end != GO_ON))
 		return end;
-	void *data = (void *)(long)ctx->data, *ip = data + packet->l3;
+	void *data = (void *)(long)ctx->data, *ip = ip_header(data, (void *)(long)ctx->data_end, packet, 20);
 
-	if (unlikely(ip + 20 > (void *)(long)ctx->data_end))
+	if (unlikely(!ip))
 		return BUG;
 	write_outer4(ip, backend, packet->ip_length, packet->ipv6 ? 41 : 4, packet->hash);
 	AT(ip, -2, __u16) = backend->ethertype;
@@ -96,9 +112,9 @@ stage int encapsulate6(struct xdp_md *ctx, const struct packet *packet, const st
 
 	if (unlikely(end != GO_ON))
 		return end;
-	void *data = (void *)(long)ctx->data, *ip = data + packet->l3;
+	void *data = (void *)(long)ctx->data, *ip = ip_header(data, (void *)(long)ctx->data_end, packet, 40);
 
-	if (unlikely(ip + 40 > (void *)(long)ctx->data_end))
+	if (unlikely(!ip))
 		return BUG;
 	write_outer6(ip, backend, packet->ip_length, packet->ipv6 ? 41 : 4, packet->hash);
 	AT(ip, -2, __u16) = backend->ethertype;
@@ -118,19 +134,19 @@ stage int address_frame(struct xdp_md *ctx, const struct sl_backend *backend)
 }
 
 /* dsr-l2 and dsr-ipip: no state, the slot decides. Returns the packet's end. */
-stage int forward_dsr(struct xdp_md *ctx, const struct packet *packet)
+stage int forward_dsr(struct xdp_md *ctx, const struct packet *packet, struct sl_stats *stats)
 {
-	__u32 service = packet->service->id, id = 0, reason;
-	int end = select_backend(packet->service, packet->hash, &id);
+	__u32 id = 0, reason;
+	int end = select_backend(packet, &id);
 
 	if (unlikely(end != GO_ON))
-		return count_dropped(packet->stats, service, 0, end);
+		return count_dropped(packet->service, 0, end);
 	struct sl_backend *backend = bpf_map_lookup_elem(&backend_pool, &id);
 
 	if (unlikely(!backend))
 		return BUG;
 	if (unlikely(packet->ip_length > backend->room))
-		return count_dropped(packet->stats, service, id, refusal(backend));
+		return count_dropped(packet->service, id, refusal(backend));
 	if (backend->outer == 20) {
 		end = encapsulate4(ctx, packet, backend);
 		reason = SL_REASON_DSR_IPIP4;
@@ -142,10 +158,10 @@ stage int forward_dsr(struct xdp_md *ctx, const struct packet *packet)
 		reason = SL_REASON_DSR_L2;
 	}
 	if (unlikely(end != GO_ON))
-		return count_dropped(packet->stats, service, id, end);
-	count_forwarded(packet, service, id);
+		return count_dropped(packet->service, id, end);
+	count_forwarded(stats, packet->service, id, packet->bytes);
 	if (unlikely(packet->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)))
-		count_edges(packet->stats, service, id, opens(packet->tcp_flags),
+		count_edges(packet->service, id, opens(packet->tcp_flags),
 			    !!(packet->tcp_flags & (TCP_FIN | TCP_RST)));
 	return send(backend->interface, reason);
 }

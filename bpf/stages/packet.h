@@ -7,6 +7,13 @@
 #define unlikely(x) __builtin_expect(!!(x), 0)
 #define stage static __always_inline
 
+/* A function that the verifier checks once, for whatever it may be given, and not anew for each call: of those that have
+ * loops. It may not rely on what its caller knows. */
+#define separate __attribute__((noinline))
+
+/* Before a loop: as it stands, for its copies would fill the stack. */
+#define rolled _Pragma("clang loop unroll(disable)")
+
 /* Hides a value's origin from the compiler, so that it does not move a bound check away from the use that the verifier
  * wants it beside. */
 #define opaque(x) asm volatile("" : "+r"(x))
@@ -42,17 +49,20 @@ stage int opens(__u8 tcp_flags)
 	return (tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 }
 
+/* Numbers only: a function that is checked by itself may be given it. */
 struct packet {
-	struct sl_stats *stats;     /* this CPU's counters */
-	struct sl_service *service; /* a client's packet; NULL: a backend's reply */
-	__u64 hash;                 /* of the flow; for a client's packet only */
-	__u64 bytes;                /* of the frame as it came in */
-	__u32 ports;                /* source in the low half, destination in the high half, as loaded */
-	__u32 ip_length;            /* of the IP packet, header included */
-	__u8 l3, l4;                /* offsets in the frame */
+	__u64 hash;        /* of the flow; for a client's packet only */
+	__u32 service;     /* id; 0: a backend's reply */
+	__u32 flags;       /* SL_SERVICE_* */
+	__u32 base, slots; /* the table of the service's pool */
+	__u32 ports;       /* source in the low half, destination in the high half, as loaded */
+	__u32 ip_length;   /* of the IP packet, header included */
+	__u32 bytes;       /* of the frame as it came in */
+	__u8 l3, l4;       /* offsets in the frame */
 	__u8 protocol;
 	__u8 ipv6;
 	__u8 tcp_flags; /* 0 for UDP */
+	__u8 reply4;    /* a reply whose flow is in the table of IPv4 flows */
 };
 
 #endif

@@ -19,6 +19,15 @@ stage int is_nat_port(__u32 ports)
 	return port >= SL_NAT_FIRST_PORT && port <= SL_NAT_LAST_PORT;
 }
 
+stage void take_service(struct packet *packet, const struct sl_service *service)
+{
+	packet->hash = service->seed; /* until the flow's hash is known */
+	packet->service = service->id;
+	packet->flags = service->flags;
+	packet->base = service->base;
+	packet->slots = service->slots;
+}
+
 /* The service of an address on the fast paths. The packet's protocol is part of the key: what is neither TCP nor UDP has no
  * service. */
 stage int classify(struct packet *packet, struct sl_front *front, const struct sl_services *services)
@@ -26,10 +35,12 @@ stage int classify(struct packet *packet, struct sl_front *front, const struct s
 	__u32 key = SL_PORT_KEY(packet->protocol, packet->ports >> 16);
 	struct sl_service *service = service_place(front, services, key);
 
-	packet->service = service;
-	if (likely((__u32)service->key == key))
+	if (likely((__u32)service->key == key)) {
+		take_service(packet, service);
 		return GO_ON;
+	}
 	packet->service = 0;
+	packet->reply4 = !packet->ipv6;
 	return service->key == SL_REPLY_KEY && is_nat_port(packet->ports) &&
 			       (packet->protocol == TCP || packet->protocol == UDP) ?
 		       GO_ON :
@@ -57,7 +68,7 @@ stage int parse_ipv4(struct packet *packet, struct sl_front *front, void *data)
 	int end = classify(packet, front, &address->services);
 
 	if (likely(end == GO_ON && packet->service))
-		packet->hash = sl_flow_hash4(AT(data, 26, __u32), packet->ports, packet->service->seed);
+		packet->hash = sl_flow_hash4(AT(data, 26, __u32), packet->ports, packet->hash);
 	return end;
 }
 
@@ -82,8 +93,7 @@ stage int parse_ipv6(struct packet *packet, struct sl_front *front, void *data)
 	int end = classify(packet, front, &address->services);
 
 	if (likely(end == GO_ON && packet->service))
-		packet->hash = sl_flow_hash6(AT(data, 22, __u64), AT(data, 30, __u64), packet->ports,
-					     packet->service->seed);
+		packet->hash = sl_flow_hash6(AT(data, 22, __u64), AT(data, 30, __u64), packet->ports, packet->hash);
 	return end;
 }
 
@@ -112,12 +122,19 @@ stage int is_reply_by_source6(struct sl_front *front, __u64 high, __u64 low)
 stage int classify_slowly(struct packet *packet, struct sl_front *front, __u32 address_id,
 			  const struct sl_services *services)
 {
-	if (address_id & SL_ADDRESS_NAT_SOURCE)
+	if (address_id & SL_ADDRESS_NAT_SOURCE) {
+		packet->reply4 = !packet->ipv6;
 		return is_nat_port(packet->ports) ? GO_ON : PASS(UNKNOWN_REPLY);
-	packet->service = find_service(front, address_id, services, packet->protocol, packet->ports);
-	if (!packet->service)
-		return address_id & SL_ADDRESS_PRESERVING_BACKEND ? PASS(NOT_OURS) : PASS(NO_SERVICE);
-	return GO_ON;
+	}
+	struct sl_service *service =
+		find_service(front, address_id, services, packet->protocol, packet->ports);
+
+	opaque(service);
+	if (service) {
+		take_service(packet, service);
+		return GO_ON;
+	}
+	return address_id & SL_ADDRESS_PRESERVING_BACKEND ? PASS(NOT_OURS) : PASS(NO_SERVICE);
 }
 
 /* Skips IPv6 extension headers. Returns the protocol behind them and moves *l4, or an end. */
@@ -149,7 +166,7 @@ stage int skip_extensions(void *data, void *end, __u8 protocol, __u32 *l4)
 }
 
 /* Everything that the fast paths leave over: GO_ON with a filled packet, or its end. */
-static __noinline int parse_slow(struct xdp_md *ctx, struct packet *packet)
+separate int parse_slow(struct xdp_md *ctx, struct packet *packet)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	struct sl_front *front = active_front();
@@ -159,6 +176,8 @@ static __noinline int parse_slow(struct xdp_md *ctx, struct packet *packet)
 	__be16 type;
 	int protocol;
 
+	if (!packet)
+		return BUG;
 	if (data + ETHERNET > end)
 		return PASS(NOT_IP);
 	type = AT(data, 12, __be16);
@@ -261,8 +280,8 @@ static __noinline int parse_slow(struct xdp_md *ctx, struct packet *packet)
 	    (packet->ipv6 ? is_reply_by_source6(front, high, low) : is_reply_by_source4(front, high)))
 		return GO_ON; /* classify_slowly left packet->service empty: a reply */
 	if (outcome == GO_ON && packet->service)
-		packet->hash = packet->ipv6 ? sl_flow_hash6(high, low, packet->ports, packet->service->seed) :
-					      sl_flow_hash4(high, packet->ports, packet->service->seed);
+		packet->hash = packet->ipv6 ? sl_flow_hash6(high, low, packet->ports, packet->hash) :
+					      sl_flow_hash4(high, packet->ports, packet->hash);
 	return outcome;
 }
 

@@ -3,10 +3,10 @@
 #ifndef SLUICE_SELECT_H
 #define SLUICE_SELECT_H
 
-/* GO_ON with *id, or the packet's end. */
-stage int select_backend(struct sl_service *service, __u64 hash, __u32 *id)
+/* The owner of the flow's slot. GO_ON with *id, or the packet's end. */
+stage int select_backend(const struct packet *packet, __u32 *id)
 {
-	__u64 at = sl_slot_of(hash, service->slots) + service->base;
+	__u64 at = sl_slot_of(packet->hash, packet->slots) + packet->base;
 
 	opaque(at);
 	if (unlikely(at > SL_NO_SLOT))

@@ -104,6 +104,10 @@ sl_service_label label_of(const planner::ServiceKey& key, const planner::Service
   return label;
 }
 
+sl_vip vip_of(const planner::ServiceKey& key) {
+  return {.address = key.address.is_v4() ? key.address.words()[0] : 0, .port = htons(key.port)};
+}
+
 planner::ServiceKey key_of(const sl_service_label& label) {
   return {from_label(label.address), label.port,
           label.protocol == 6 ? model::Protocol::tcp : model::Protocol::udp};

@@ -52,12 +52,15 @@ struct Entry {
   sl_service service;
 };
 
-/// How the services of a pool are looked up is a property of its backends, which all have the same
-/// forwarding.
-bool pool_is_nat(const planner::Image& image, const std::string& pool) {
+/// How a service's packets are looked up follows from the backends of its pool, which all have the
+/// same forwarding.
+__u32 flags_of(const planner::Image& image, const IpAddress& address, const std::string& pool) {
   const auto first = image.backends.lower_bound({pool, IpAddress(), 0});
-  return first != image.backends.end() && first->first.pool == pool &&
-         first->second.forwarding == model::Forwarding::nat;
+  if (first == image.backends.end() || first->first.pool != pool ||
+      first->second.forwarding != model::Forwarding::nat)
+    return 0;
+  const bool narrow = address.is_v4() && !first->second.preserve_client_address;
+  return SL_SERVICE_NAT | (narrow ? SL_SERVICE_NAT4 : 0);
 }
 
 /// In the order of their addresses.
@@ -70,7 +73,7 @@ std::vector<Entry> entries_of(const planner::Image& image,
     entry.key = SL_SERVICE_KEY(ids.at(key.address), protocol, htons(key.port));
     entry.seed = service_seed(key);
     entry.id = service.id;
-    entry.flags = pool_is_nat(image, service.pool) ? SL_SERVICE_NAT : 0;
+    entry.flags = flags_of(image, key.address, service.pool);
     entry.base = SL_NO_SLOT;
     entry.slots = 1;
     if (const auto table = image.tables.find(service.pool);

@@ -7,10 +7,12 @@
 #include <cerrno>
 #include <cstring>
 #include <functional>
+#include <random>
 #include <set>
 
 #include "dataplane/xdp/counters.hpp"
 #include "dataplane/xdp/encode.hpp"
+#include "dataplane/xdp/flows.hpp"
 #include "dataplane/xdp/front.hpp"
 #include "dataplane/xdp/grace.hpp"
 #include "dataplane/xdp/running.hpp"
@@ -110,6 +112,10 @@ Result<std::unique_ptr<Loader>> Loader::open(std::string_view instance) {
     if (maps->front(front).multiplier4 == 0)
       if (auto built = build_front({}, maps->front(front)); !built)
         return fail(built.error());
+  if (maps->control().flow_multiplier == 0) {
+    std::random_device random;
+    maps->control().flow_multiplier = std::uint64_t{random()} << 32 | random() | 1;
+  }
   auto attachments = Attachments::adopt(*folder, *maps);
   if (!attachments)
     return fail(attachments.error());
@@ -174,9 +180,12 @@ Result<void> Loader::apply(const planner::Plan& plan) {
 }
 
 Result<void> Loader::run(const planner::Plan& plan) {
+  removed_backends_.clear();
   for (const auto& step : plan.steps)
     if (auto done = run_step(plan, step); !done)
       return done;
+  if (!removed_backends_.empty())
+    forget_flows_of_backends(maps_, removed_backends_);
   return {};
 }
 
@@ -197,6 +206,7 @@ Result<void> Loader::run_step(const planner::Plan& plan, const planner::Step& st
   if (const auto* remove = std::get_if<planner::RemoveBackend>(&step)) {
     maps_.backend_pool()[remove->id] = {};
     maps_.backend_labels()[remove->id] = {};
+    removed_backends_.insert(remove->id);
     return {};
   }
   if (const auto* detach = std::get_if<planner::Detach>(&step))
@@ -270,11 +280,18 @@ Result<void> Loader::swap_front(const planner::Plan& plan) {
   for (const auto& service : maps_.front(control.active & 1).service)
     if (service.id)
       known.insert(service.id);
+  std::set<std::uint16_t> fresh;
   for (const auto& [key, service] : plan.after.services) {
-    if (!known.contains(service.id))
+    if (!known.contains(service.id)) {
       clear_service(maps_, service.id);
+      fresh.insert(service.id);
+    }
     maps_.service_labels()[service.id] = label_of(key, service);
+    maps_.vips()[service.id] = vip_of(key);
   }
+  // An id may have been another service's before.
+  if (!fresh.empty())
+    forget_flows_of_services(maps_, fresh);
   std::atomic_ref(control.active).store(idle, std::memory_order_release);
   wait_for_readers();
   return {};

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string_view>
 
 #include "dataplane/dataplane.hpp"
@@ -65,6 +66,7 @@ class Loader final : public Dataplane {
   Maps maps_;
   Attachments attachments_;
   bool adopted_;
+  std::set<std::uint16_t> removed_backends_;  ///< by the plan that runs
 };
 
 }  // namespace sluice::dataplane::xdp
