@@ -74,10 +74,10 @@ struct sl_service {
 	__u64 key;  /* SL_SERVICE_KEY */
 	__u64 seed; /* of the flow hash; follows from address, port and protocol, so every node agrees */
 	__u32 base, slots; /* its pool's table in the arena; without a backend: the one slot SL_NO_SLOT */
-	__u32 holder_base, holder_slots; /* the holders of slots in transition; 0 slots: none is */
+	__u32 holders;     /* where in the arena the holders of its slots begin; read for slots in transition only */
 	__u32 id;
 	__u32 flags;
-	__u64 pad[3];
+	__u32 pad[7];
 };
 
 /* Of sl_service.flags: its pool's forwarding is nat, so its flows are looked up before a slot is. */
@@ -179,7 +179,44 @@ static inline __attribute__((always_inline)) __u64 sl_slot_of(__u64 hash, __u64 
 
 #define SL_NO_SLOT SL_SLOT_ARENA       /* a slot behind the arena that never has a backend */
 #define SL_SLOT_BACKEND 0x0000ffffu    /* the backend's id */
-#define SL_SLOT_TRANSITION 0x80000000u /* kept for transitions (design, section 4.3) */
+#define SL_SLOT_TRANSITION 0x80000000u /* flows of this slot may have records: look at its holder */
+
+/*
+ * Transitions: while a table changes hands, the flows of a slot may belong to more backends than its owner. Beside the
+ * table stands one of holders, with a word for each slot in transition: while learning the holder, whose flows have no
+ * record, and since when; or pinned, when nothing is learned any more. What has a record goes where that says.
+ */
+#define SL_HOLDER_BACKEND 0x0000ffffu
+#define SL_HOLDER_SINCE_SHIFT 16 /* 15 bits: the epoch, divided by SL_SINCE_UNIT, when learning began */
+#define SL_HOLDER_SINCE_MASK 0x7fffu
+#define SL_SINCE_UNIT 4
+#define SL_HOLDER_PINNED 0x80000000u
+
+/* A record: signature 40 bits (the upper bits of the flow's hash, where they stand there) | backend 16 | kind 2 | epoch 6 */
+#define SL_RECORD_BITS 18 /* buckets of eight records, a cache line each: 16 MiB */
+#define SL_RECORD_WAYS 8
+#define SL_RECORD_SIGNATURE 0xffffffffff000000ULL
+#define SL_RECORD_EMBRYO 1u /* its SYN was seen, nothing after that yet */
+#define SL_RECORD_NEW 2u    /* opened since learning began */
+#define SL_RECORD_OLD 3u    /* older than that: found when it spoke */
+#define SL_RECORD_EPOCH 16  /* seconds */
+#define SL_RECORD_IDLE 60   /* epochs after which a record is forgotten */
+#define SL_RECORD_EMBRYO_IDLE 3
+#define SL_RECORD_CLOSING_AGE 58 /* a flow that closes is as old as this at once */
+#define SL_RECORDS_PER_EPOCH 1000000 /* inserts, by CPU */
+
+struct sl_bucket {
+	__u64 record[SL_RECORD_WAYS];
+};
+
+/* What a CPU has learned: one cache line. */
+struct sl_learning {
+	__u32 epoch, left;  /* the budget of inserts */
+	__u64 looked_up;    /* packets of slots in transition */
+	__u64 made, refused;
+	__u32 last_refused; /* epoch, in seconds; 0: never */
+	__u32 pad[7];
+};
 
 /* ---- where packets go ---- */
 
@@ -193,6 +230,7 @@ enum sl_forwarding {
 #define SL_BACKEND_RESOLVED 2u        /* the MAC addresses of its next hop are known */
 #define SL_BACKEND_PRESERVE_CLIENT 4u /* nat: only the destination is rewritten */
 #define SL_BACKEND_IPV6 8u            /* `address` and `source` are IPv6 */
+#define SL_BACKEND_DISABLED 16u       /* its flows go to others at once */
 
 /* One cache line. The first word holds the next hop's MAC whole, so that a changed neighbour is one store. */
 struct sl_backend {
@@ -204,7 +242,7 @@ struct sl_backend {
 	__u8 outer;         /* bytes of the outer header: 20, 40, or 0 for none */
 	__u8 interface;     /* place in the devmap and in the counters */
 	__be16 port;        /* nat: the backend's port; 0: the service's */
-	__u16 pad;
+	__u16 mtu;          /* of the way there */
 	__u32 address[4];   /* network order; IPv4 in address[0] */
 	__u32 source[4];    /* nat: the source we use; dsr-ipip: outer source, its low 16 bits are ORed with the flow */
 	__u32 outer_sum;    /* dsr-ipip, IPv4: sl_outer_sum(address[0], source[0]) */
@@ -220,6 +258,13 @@ static inline __attribute__((always_inline)) __u32 sl_outer_sum(__u32 address, _
 	return 0x0045 + 0x0040 + SL_OUTER_TTL + (address & 0xffff) + (address >> 16) + (source & 0xffff) +
 	       (source >> 16);
 }
+
+/* Epochs (seconds) without a packet after which a flow's port may be given to another flow. One that was never established
+ * holds its port for moments only, so that a flood of SYNs does not use the ports up. */
+#define SL_IDLE_CLOSED 2
+#define SL_IDLE_OPENING 10
+#define SL_IDLE_UDP 60
+#define SL_IDLE_TCP 3600
 
 /* ---- flows of IPv4: one table for both directions ----
  *
@@ -260,6 +305,20 @@ struct sl_flow_line {
 #define SL_FLOW4_BACKEND_CLOSED 16u /* a RST closes both */
 #define SL_FLOW4_CLOSED (SL_FLOW4_CLIENT_CLOSED | SL_FLOW4_BACKEND_CLOSED)
 #define SL_FLOW4_UDP 32u
+
+/* Is the flow of this forward value over, so that its port may be another's? */
+static inline __attribute__((always_inline)) int sl_flow_over(__u64 value, __u32 epoch)
+{
+	__u32 age = (epoch - (__u32)(value >> 8)) & 0xffffff, idle = SL_IDLE_OPENING;
+
+	if (value & SL_FLOW4_UDP)
+		idle = SL_IDLE_UDP;
+	else if ((value & SL_FLOW4_CLOSED) == SL_FLOW4_CLOSED)
+		idle = SL_IDLE_CLOSED;
+	else if (value & SL_FLOW4_ESTABLISHED)
+		idle = SL_IDLE_TCP;
+	return age >= idle;
+}
 
 #define SL_REPLY_ANSWERED 1u /* the forward entry knows that the backend answered */
 #define SL_REPLY_TICK 2u     /* bit 2 of the epoch when the forward entry was told last that replies go on */
@@ -314,12 +373,6 @@ struct sl_flow {
 #define SL_CLOSING_BACKEND 2u
 #define SL_CLOSING_BOTH 3u
 
-/* Epochs (seconds) without a packet after which a flow's port may be given to another flow. One that was never established
- * holds its port for moments only, so that a flood of SYNs does not use the ports up. */
-#define SL_IDLE_CLOSED 2
-#define SL_IDLE_OPENING 10
-#define SL_IDLE_UDP 60
-#define SL_IDLE_TCP 3600
 
 /* ---- what became of packets ---- */
 
@@ -376,6 +429,7 @@ struct sl_stats {
 	struct sl_counter verdict[SL_MAX_INTERFACES][SL_VERDICTS][SL_REASONS];
 	struct sl_traffic service[SL_MAX_SERVICES];
 	struct sl_traffic backend[SL_MAX_BACKENDS];
+	struct sl_learning learning;
 	__u64 scratch[16]; /* what the packet path has no room for on its stack */
 };
 
@@ -410,7 +464,7 @@ struct sl_table_label {
 	char pool[SL_NAME_LENGTH]; /* empty: free */
 	__u32 base, slots;         /* its range in the arena */
 	__u32 hash_functions;
-	__u32 pad;
+	__u32 holders;             /* its slots' holders; SL_NO_SLOT: no slot is in transition */
 };
 
 #ifdef __cplusplus
@@ -424,6 +478,7 @@ SL_ASSERT(sizeof(struct sl_service) == 64, "sl_service");
 SL_ASSERT(sizeof(struct sl_backend) == 64, "sl_backend");
 SL_ASSERT(sizeof(struct sl_flow_key) == 40, "sl_flow_key");
 SL_ASSERT(sizeof(struct sl_flow) == 64, "sl_flow");
+SL_ASSERT(sizeof(struct sl_learning) == 64, "sl_learning");
 SL_ASSERT(sizeof(struct sl_flow_line) == 64, "sl_flow_line");
 SL_ASSERT(sizeof(struct sl_way) == 32, "sl_way");
 SL_ASSERT(sizeof(struct sl_counter) == 16, "sl_counter");

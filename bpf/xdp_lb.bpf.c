@@ -11,6 +11,7 @@
 #include "stages/account.h"
 #include "stages/service.h"
 #include "stages/parse.h"
+#include "stages/transition.h"
 #include "stages/select.h"
 #include "stages/forward.h"
 #include "stages/flow.h"

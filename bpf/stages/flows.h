@@ -40,9 +40,6 @@ stage __u32 home_of(__u64 key, __u32 table)
 					   table ? SL_OPENING_BITS : SL_FLOW_BITS) << 2;
 }
 
-/* A word that another CPU may be writing: the compiler must not read it twice or somewhere else. */
-#define READ(word) (*(volatile typeof(word) *)&(word))
-
 /* Reads one way of a line if it has this key. Returns whether it has. */
 stage int read_way(struct sl_flow_line *line, __u32 way, __u64 key, struct entry *found)
 {
@@ -105,18 +102,9 @@ stage __u32 age_of(__u64 value)
 	return (control.epoch - (__u32)(value >> 8)) & 0xffffff;
 }
 
-/* Is this forward entry's flow over, so that its port may be another's? */
 stage int is_flow_over(__u64 value)
 {
-	__u32 idle = SL_IDLE_OPENING;
-
-	if (value & SL_FLOW4_UDP)
-		idle = SL_IDLE_UDP;
-	else if ((value & SL_FLOW4_CLOSED) == SL_FLOW4_CLOSED)
-		idle = SL_IDLE_CLOSED;
-	else if (value & SL_FLOW4_ESTABLISHED)
-		idle = SL_IDLE_TCP;
-	return age_of(value) >= idle;
+	return sl_flow_over(value, control.epoch);
 }
 
 stage int is_reply_key(__u64 key)

@@ -67,7 +67,7 @@ stage int goes_on(struct sl_flow_key *key, struct sl_flow *flow, __u8 tcp_flags)
 	__u32 id = flow->backend;
 	struct sl_backend *backend = bpf_map_lookup_elem(&backend_pool, &id);
 
-	if (!backend || !(backend->flags & SL_BACKEND_PRESENT) || backend->forwarding != SL_FORWARDING_NAT ||
+	if (!backend || !is_in_use(backend) || backend->forwarding != SL_FORWARDING_NAT ||
 	    !same_address(backend->address, flow->destination))
 		return 0;
 	if (opening && flow->closing == SL_CLOSING_BOTH)

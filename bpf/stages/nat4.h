@@ -275,7 +275,7 @@ separate int attend4(struct entry *forward, __u32 tcp_flags, __u32 protocol, __u
 	struct sl_backend *backend = bpf_map_lookup_elem(&backend_pool, &id);
 	int opens_anew = opens(tcp_flags);
 
-	if (!backend || !(backend->flags & SL_BACKEND_PRESENT) || backend->forwarding != SL_FORWARDING_NAT)
+	if (!backend || !is_in_use(backend) || backend->forwarding != SL_FORWARDING_NAT)
 		return 0;
 	/* What begins anew goes where it can. */
 	if (!(backend->flags & SL_BACKEND_RESOLVED) && (opens_anew || protocol == UDP))

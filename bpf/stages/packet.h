@@ -21,6 +21,9 @@
 /* A load or store of type T at an offset: packets and cache lines are read in words of the best size. */
 #define AT(pointer, offset, T) (*(T *)((void *)(pointer) + (offset)))
 
+/* A word that another CPU may be writing: the compiler must not read it twice or somewhere else. */
+#define READ(word) (*(volatile typeof(word) *)&(word))
+
 #define TCP 6
 #define UDP 17
 #define ICMP 1
@@ -55,6 +58,7 @@ struct packet {
 	__u32 service;     /* id; 0: a backend's reply */
 	__u32 flags;       /* SL_SERVICE_* */
 	__u32 base, slots; /* the table of the service's pool */
+	__u32 holders;
 	__u32 ports;       /* source in the low half, destination in the high half, as loaded */
 	__u32 ip_length;   /* of the IP packet, header included */
 	__u32 bytes;       /* of the frame as it came in */

@@ -26,6 +26,7 @@ stage void take_service(struct packet *packet, const struct sl_service *service)
 	packet->flags = service->flags;
 	packet->base = service->base;
 	packet->slots = service->slots;
+	packet->holders = service->holders;
 }
 
 /* The service of an address on the fast paths. The packet's protocol is part of the key: what is neither TCP nor UDP has no

@@ -28,12 +28,18 @@ BOOST_DESCRIBE_ENUM(Forwarding, nat, dsr_l2, dsr_ipip)
 enum class XdpMode { SKB, DRV, HW };
 BOOST_DESCRIBE_ENUM(XdpMode, SKB, DRV, HW)
 
+/// What is remembered about flows. `exceptions`: while a table changes, those that must not follow
+/// it. `full`: all; what nat needs.
+enum class Tracking { off, exceptions, full };
+BOOST_DESCRIBE_ENUM(Tracking, off, exceptions, full)
+
 /// A server behind a VIP.
 struct Backend {
   IpAddress ip;
   std::optional<std::uint16_t> port;  ///< absent: the service's port
   std::uint16_t weight = 1;
-  bool enabled = true;
+  bool enabled = true;  ///< false: its flows move to others at once
+  bool drain = false;   ///< keeps its flows, gets no new one
   std::optional<std::string> label;
   std::vector<std::string> tags;
   std::optional<std::string> datacenter;
@@ -42,20 +48,23 @@ struct Backend {
       pool;  ///< only in `l4_backends`: the pool it belongs to, `default` if absent
   bool operator==(const Backend&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(Backend, (), (ip, port, weight, enabled, label, tags, datacenter, rack, pool))
+BOOST_DESCRIBE_STRUCT(Backend, (),
+                      (ip, port, weight, enabled, drain, label, tags, datacenter, rack, pool))
 
 /// A group of backends with one way of forwarding and one lookup table.
 struct Pool {
   std::string name;
   std::optional<Forwarding> forwarding;        ///< absent: xdp.forwarding
   std::optional<bool> preserveClientAddress;   ///< nat only: backends see the client; absent: false
+  std::optional<Tracking> connectionTracking;  ///< absent: full for nat, exceptions otherwise
   std::optional<std::uint32_t> tableSize;      ///< absent: maglev.tableSize
   std::optional<std::uint16_t> hashFunctions;  ///< absent: maglev.hashFunctions
   std::vector<Backend> backends;
   bool operator==(const Pool&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(Pool, (),
-                      (name, forwarding, preserveClientAddress, tableSize, hashFunctions, backends))
+                      (name, forwarding, preserveClientAddress, connectionTracking, tableSize,
+                       hashFunctions, backends))
 
 /// A VIP: address, port and protocol, served by a pool.
 struct Service {
@@ -84,9 +93,11 @@ struct XdpSettings {
   /// or shorter, IPv6 /112 or shorter. Absent: the way out's own address, which does not vary.
   std::optional<std::string> encapSource;
   std::optional<std::string> encapSource6;
+  std::uint32_t transitionSeconds = 300;  ///< how long slots that change hands learn, 5 to 86,400
   bool operator==(const XdpSettings&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(XdpSettings, (), (interfaces, forwarding, encapSource, encapSource6))
+BOOST_DESCRIBE_STRUCT(XdpSettings, (),
+                      (interfaces, forwarding, encapSource, encapSource6, transitionSeconds))
 
 struct NatSettings {
   /// Addresses that nat sends from, at most one of each family; none: the way out's own address.
@@ -126,6 +137,7 @@ struct EffectivePool {
   std::string name;
   Forwarding forwarding;
   bool preserve_client_address;
+  Tracking tracking;
   std::uint32_t table_size;
   std::uint16_t hash_functions;
   std::vector<Backend> backends;

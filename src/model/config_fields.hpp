@@ -51,6 +51,21 @@ template <>
 inline constexpr Field field<&model::Pool::forwarding> = {
     .doc = "how packets reach the backends; absent: xdp.forwarding"};
 template <>
+inline constexpr Field field<&model::Pool::connectionTracking> = {
+    .doc = "what is remembered about flows: off = nothing, a flow follows the table; exceptions = "
+           "while the table changes, the flows that must stay where they are; full = all, which is "
+           "what nat needs"};
+template <>
+inline constexpr Field field<&model::Backend::drain> = {
+    .doc = "true keeps its flows and gives it no new one; needs connectionTracking"};
+template <>
+inline constexpr Field field<&model::XdpSettings::transitionSeconds> = {
+    .doc = "how long slots that change hands learn which flows are old; flows that are silent for "
+           "longer may break",
+    .min = 5,
+    .max = 86400,
+    .unit = "s"};
+template <>
 inline constexpr Field field<&model::Pool::preserveClientAddress> = {
     .doc = "nat only: backends see the client's address; their way back must lead through the "
            "balancer"};

@@ -114,7 +114,7 @@ TEST_F(Front, NatServicesAreMarked) {
   add_backend("nat", "10.0.1.11", model::Forwarding::nat);
   add_backend("l2", "10.0.1.11", model::Forwarding::dsr_l2);
   build();
-  EXPECT_EQ(find("10.0.0.100", 80)->flags, SL_SERVICE_NAT);
+  EXPECT_EQ(find("10.0.0.100", 80)->flags, SL_SERVICE_NAT | SL_SERVICE_NAT4);
   EXPECT_EQ(find("10.0.0.100", 81)->flags, 0u);
 }
 

@@ -13,7 +13,7 @@
 
 #include "transition/transition.hpp"
 
-namespace sluice::test {
+namespace sluice::reference {
 
 using transition::Alive;
 using transition::Phase;
@@ -113,11 +113,16 @@ class Records {
     word = Record{hash & Record::signature_bits, backend, kind, epoch_at(now)}.pack();
   }
 
+  /// Whether a FIN or RST was seen lately.
+  bool is_closing(const Record& record, std::uint32_t now) const {
+    return record.kind != Kind::embryo && age(record, now) >= closing_age;
+  }
+
   /// A packet of the recorded flow came. Once a FIN or RST was among them the record ages early,
   /// but still from the last packet on: a half-closed connection may go on for hours.
   void touch(std::uint64_t& word, bool closes, std::uint32_t now) const {
     auto record = Record::unpack(word);
-    const bool closing = closes || (record.kind != Kind::embryo && age(record, now) >= closing_age);
+    const bool closing = closes || is_closing(record, now);
     if (record.kind == Kind::embryo)
       record.kind = Kind::opened;
     record.epoch = epoch_at(now, closing ? closing_age : 0);
@@ -218,14 +223,14 @@ inline std::uint16_t route_recorded(Records& records, const Slot& slot, std::uin
                                     std::uint32_t now) {
   const auto record = Record::unpack(word);
   const bool syn = packet == Packet::syn;
-  if (alive(record.backend) && !(syn && record.kind != Kind::embryo)) {
-    if (syn)  // again: the embryo is as young as its last SYN
-      records.write(word, hash, record.backend, Kind::embryo, now);
+  if (alive(record.backend) && !(syn && records.is_closing(record, now))) {
+    if (syn)  // again: the flow is as young as its last SYN, which anyone may have sent late
+      records.write(word, hash, record.backend, record.kind, now);
     else
       records.touch(word, packet == Packet::fin_or_rst, now);
     return record.backend;
   }
-  // Its backend is dead, or a confirmed flow's addresses and ports are used for a new one.
+  // Its backend is dead, or a closed flow's addresses and ports are used for a new one.
   if (slot.phase == Phase::pinned)
     word = 0;
   else if (alive(slot.owner))
@@ -249,4 +254,4 @@ inline std::uint16_t route(Records& records, const Slot& slot, std::uint64_t has
               : route_unrecorded(records, slot, hash, packet, alive, now);
 }
 
-}  // namespace sluice::test
+}  // namespace sluice::reference

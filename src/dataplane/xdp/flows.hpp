@@ -13,4 +13,8 @@ void forget_flows_of_backends(const Maps& maps, const std::set<std::uint16_t>& i
 /// Likewise all flows of these services.
 void forget_flows_of_services(const Maps& maps, const std::set<std::uint16_t>& ids);
 
+/// Takes out a part of the flows that are over, another part each time: all of them within a
+/// minute.
+void sweep_flows(const Maps& maps, std::uint32_t epoch);
+
 }  // namespace sluice::dataplane::xdp

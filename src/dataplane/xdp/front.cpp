@@ -74,12 +74,14 @@ std::vector<Entry> entries_of(const planner::Image& image,
     entry.seed = service_seed(key);
     entry.id = service.id;
     entry.flags = flags_of(image, key.address, service.pool);
-    entry.base = SL_NO_SLOT;
+    entry.base = entry.holders = SL_NO_SLOT;
     entry.slots = 1;
     if (const auto table = image.tables.find(service.pool);
         table != image.tables.end() && !table->second.slots.empty()) {
       entry.base = table->second.base;
       entry.slots = static_cast<__u32>(table->second.slots.size());
+      if (!table->second.holders.empty())
+        entry.holders = table->second.holder_base;
     }
     entries.push_back({key.address, SL_PORT_KEY(protocol, htons(key.port)), entry});
   }

@@ -15,6 +15,7 @@
 #include "dataplane/xdp/flows.hpp"
 #include "dataplane/xdp/front.hpp"
 #include "dataplane/xdp/grace.hpp"
+#include "dataplane/xdp/records.hpp"
 #include "dataplane/xdp/running.hpp"
 #include "planner/plan.hpp"
 
@@ -194,6 +195,8 @@ Result<void> Loader::run_step(const planner::Plan& plan, const planner::Step& st
     return put_backend(*put);
   if (const auto* fill = std::get_if<planner::FillTable>(&step))
     return fill_table(*fill);
+  if (const auto* mark = std::get_if<planner::MarkSlots>(&step))
+    return mark_slots(*mark);
   if (std::holds_alternative<planner::SwapFront>(step))
     return swap_front(plan);
   if (const auto* forget = std::get_if<planner::ForgetTable>(&step)) {
@@ -256,8 +259,7 @@ Result<void> Loader::fill_table(const planner::FillTable& step) {
   if (step.table.base + std::uint64_t{step.table.slots.size()} > SL_SLOT_ARENA)
     return fail(Code::full, "the table of pool " + step.pool + " reaches beyond the " +
                                 std::to_string(SL_SLOT_ARENA) + " slots that there are");
-  const auto range = maps_.slots().subspan(step.table.base, step.table.slots.size());
-  std::ranges::copy(step.table.slots, range.begin());
+  write_slots(step.table);
   auto* label = find_label(maps_.table_labels(), step.pool);
   if (!label)
     label = find_label(maps_.table_labels(), "");
@@ -268,7 +270,29 @@ Result<void> Loader::fill_table(const planner::FillTable& step) {
   label->base = step.table.base;
   label->slots = static_cast<std::uint32_t>(step.table.slots.size());
   label->hash_functions = step.table.hash_functions;
+  label->holders = step.table.holders.empty() ? SL_NO_SLOT : step.table.holder_base;
   return {};
+}
+
+Result<void> Loader::mark_slots(const planner::MarkSlots& step) {
+  auto* label = find_label(maps_.table_labels(), step.pool);
+  if (!label)
+    return fail(Code::internal, "there is no table of pool " + step.pool);
+  write_slots(step.table);
+  label->holders = step.table.holders.empty() ? SL_NO_SLOT : step.table.holder_base;
+  return {};
+}
+
+void Loader::write_slots(const planner::TableImage& table) {
+  const auto slots = maps_.slots();
+  for (std::size_t i = 0; i < table.slots.size(); i++) {
+    const auto holder = table.holders.empty() ? 0 : table.holders[i];
+    const std::uint32_t slot = table.slots[i] | (holder ? SL_SLOT_TRANSITION : 0u);
+    // The holder stands before a packet is told to look at it.
+    if (holder)
+      std::atomic_ref(slots[table.holder_base + i]).store(holder, std::memory_order_release);
+    std::atomic_ref(slots[table.base + i]).store(slot, std::memory_order_release);
+  }
 }
 
 Result<void> Loader::swap_front(const planner::Plan& plan) {
@@ -360,6 +384,11 @@ Result<Counters> Loader::counters() {
 
 void Loader::tick(std::uint32_t epoch) {
   std::atomic_ref(maps_.control().epoch).store(epoch, std::memory_order_relaxed);
+  sweep_flows(maps_, epoch);
+}
+
+planner::Learned Loader::sweep(const planner::Image& image) {
+  return sweep_records(maps_, image);
 }
 
 Totals Loader::get_stats() const {

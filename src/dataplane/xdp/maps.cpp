@@ -34,6 +34,7 @@ constexpr Layout layouts[] = {
     {".bss.control", sizeof(sl_control)},
     {".bss.flows", sizeof(sl_flow_line) << SL_FLOW_BITS},
     {".bss.opening", sizeof(sl_flow_line) << SL_OPENING_BITS},
+    {".bss.records", sizeof(sl_bucket) << SL_RECORD_BITS},
     {".bss.ways", SL_WAYS * sizeof(sl_way)},
     {".bss.vips", SL_MAX_SERVICES * sizeof(sl_vip)},
     {"backend_pool", sizeof(sl_backend)},
