@@ -307,8 +307,8 @@ Result<void> Loader::swap_front(const planner::Plan& plan) {
   std::set<std::uint16_t> fresh;
   for (const auto& [key, service] : plan.after.services) {
     if (!known.contains(service.id)) {
-      clear_service(maps_, service.id);
-      fresh.insert(service.id);
+      if (clear_service(maps_, service.id))
+        fresh.insert(service.id);
     }
     maps_.service_labels()[service.id] = label_of(key, service);
     maps_.vips()[service.id] = vip_of(key);
