@@ -15,6 +15,7 @@ namespace sluice::bench {
 namespace {
 
 constexpr int backends = 100;
+constexpr int nat_backends = 200;   ///< a million flows need so many ports
 constexpr int other_services = 60;  ///< so that the front is as full as that of a busy machine
 
 IpAddress ip(const std::string& text) {
@@ -39,7 +40,8 @@ void add_pool(model::Config& config, const std::string& name, model::Forwarding 
   model::Pool pool;
   pool.name = name;
   pool.forwarding = forwarding;
-  for (int i = 1; i <= backends; i++) {
+  const int count = forwarding == model::Forwarding::nat ? nat_backends : backends;
+  for (int i = 1; i <= count; i++) {
     model::Backend backend;
     backend.ip = ip(prefix + std::to_string(i));
     pool.backends.push_back(backend);
@@ -91,7 +93,7 @@ model::Topology topology(const model::Config& config, const std::string& interfa
       hop.via = backend.ip;
       hop.source = MacAddress{{2, 0, 0, 0, 0, 1}};
       hop.destination = MacAddress{{2, 0, 1, bytes[13], bytes[14], bytes[15]}};
-      hop.preferred_source = ip(backend.ip.is_v4() ? "10.0.1.2" : "fd00:1::2");
+      hop.preferred_source = ip(backend.ip.is_v4() ? nat_source : "fd00:1::2");
       hop.mtu = 1500;
       hop.resolved = true;
       topology.next_hops.emplace(backend.ip, hop);
@@ -113,6 +115,13 @@ Balancer::Balancer(const std::string& interface) : instance_("bench-" + std::to_
   program_ = Fd(bpf_obj_get(folder.program(interface).c_str()));
   if (!program_)
     die("the attached program cannot be opened: " + std::string(std::strerror(errno)));
+}
+
+Fd Balancer::map(const std::string& name) const {
+  Fd fd(bpf_obj_get(must(dataplane::xdp::PinFolder::of(instance_)).map(name).c_str()));
+  if (!fd)
+    die("there is no pinned map " + name);
+  return fd;
 }
 
 Balancer::~Balancer() {

@@ -14,6 +14,7 @@
 namespace sluice::bench {
 
 inline constexpr const char *vip = "10.0.0.1", *vip6 = "2001:db8:1::1";
+inline constexpr const char* nat_source = "10.0.1.2";
 
 /// Ports of the services on both VIPs, TCP and UDP. Backends are of the VIP's family unless said
 /// otherwise.
@@ -45,6 +46,8 @@ class Balancer {
   /// The attached program.
   int program() const { return program_.get(); }
   dataplane::xdp::Loader& loader() { return *loader_; }
+  /// A pinned map of the instance, e.g. ".bss.flows".
+  Fd map(const std::string& name) const;
 
  private:
   void apply(const model::Config& config, const std::string& interface);

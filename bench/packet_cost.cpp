@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "balancer.hpp"
+#include "flows.hpp"
 #include "measure.hpp"
 
 namespace {
@@ -25,6 +26,7 @@ struct Case {
   std::uint32_t flows = 1;
   int program = -1;  ///< -1: the driver alone
   Frame frame;
+  bool listed = false;          ///< its flows are the list of nat replies
   std::vector<double> ns = {};  ///< a round each, the driver's cost in it
   std::uint32_t verdict = 0, length = 0;
 };
@@ -53,7 +55,9 @@ std::vector<Case> cases(const Balancer& balancer, const Object& floor) {
   add("dsr-l2", subject, {.to = vip, .port = l2_port});
   add("dsr-l2, IPv6", subject, {.to = vip6, .port = l2_port});
   add("nat", subject, {.to = vip, .port = nat_port});
-  add("nat, UDP", subject, {.to = vip, .port = nat_port, .udp = true});
+  add("nat, reply", subject, {.to = nat_source, .from = "10.82.0.1"});
+  for (auto& one : all)
+    one.listed = one.name == "nat, reply";
   add("nat, IPv6", subject, {.to = vip6, .port = nat_port});
   all.push_back({"not a service", 1024, subject, make_frame({.to = "203.0.113.77", .port = 4242})});
   all.push_back(
@@ -76,7 +80,9 @@ double run(Object& driver, Case& one, std::uint32_t packets, std::uint32_t seed)
   options.data_out = out;
   options.data_size_out = sizeof out;
   options.repeat = static_cast<int>(packets);
-  if (bpf_prog_test_run_opts(driver.program(one.frame.ipv6 ? "drive_ipv6" : "drive_ipv4"),
+  if (bpf_prog_test_run_opts(driver.program(one.listed       ? "drive_listed_ipv4"
+                                            : one.frame.ipv6 ? "drive_ipv6"
+                                                             : "drive_ipv4"),
                              &options))
     die("'" + one.name + "' cannot be run: " + std::strerror(errno));
   one.verdict = options.retval;
@@ -106,6 +112,9 @@ int main(int argc, char** argv) {
     return !one.name.starts_with("driver") && !one.name.starts_with("floor") &&
            !std::regex_search(one.name, only);
   });
+  if (std::ranges::any_of(all, [](const Case& one) { return one.name.starts_with("nat"); }))
+    std::ranges::copy(establish(balancer, driver, flow_counts[3]),
+                      driver.memory<drive_flow>(".bss.listed"));
   for (int round = 0; round < options.rounds; round++)
     for (auto& one : all) {
       const auto seed = static_cast<std::uint32_t>(7 + round * 7919);
