@@ -283,6 +283,7 @@ enum sl_reason {
 	SL_REASON_DSR_L2,
 	SL_REASON_DSR_IPIP4,            /* outer header is IPv4 */
 	SL_REASON_DSR_IPIP6,            /* outer header is IPv6 */
+	SL_REASON_ICMP_ERROR,           /* an ICMP error, to the backend of the flow that it quotes */
 	/* aborted */
 	SL_REASON_BUG,                  /* a bound that the loader guarantees did not hold */
 	SL_REASON_COUNT

@@ -15,6 +15,7 @@
 #include "stages/forward.h"
 #include "stages/flow.h"
 #include "stages/nat.h"
+#include "stages/icmp.h"
 
 /* A packet of a service, or a reply: to its backend or client. Returns the packet's end. */
 stage int deliver(struct xdp_md *ctx, const struct packet *packet)
@@ -32,7 +33,12 @@ static __noinline int deliver_slow(struct xdp_md *ctx, struct sl_stats *stats)
 	struct packet packet = {.stats = stats, .bytes = ctx->data_end - ctx->data};
 	int end = parse_slow(ctx, &packet);
 
-	return end == GO_ON ? deliver(ctx, &packet) : end;
+	if (end == FOR_ICMP)
+		end = icmp(ctx, &packet);
+	if (end != GO_ON)
+		return end;
+	end = deliver(ctx, &packet);
+	return is_icmp(packet.protocol) ? end_of_error(end) : end;
 }
 
 SEC("xdp")
