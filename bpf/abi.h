@@ -12,7 +12,7 @@
 
 #include <linux/types.h>
 
-#define SL_ABI_VERSION 2
+#define SL_ABI_VERSION 3
 
 #define SL_MAX_BACKENDS 4096   /* backend id 0 is never used: an empty slot names it */
 #define SL_MAX_SERVICES 512    /* service id 0 is never used */
@@ -37,6 +37,8 @@
 /* Of sl_address4/6.id: set where the address is a backend whose replies keep the client's address
  * (preserveClientAddress); looked up by the packet's source, only while SL_FRONT_REPLY_BY_SOURCE is set. */
 #define SL_ADDRESS_PRESERVING_BACKEND 0x40000000u
+/* Of sl_address4/6.id: set where the address is a VIP that answers echo requests, because one of its services says so. */
+#define SL_ADDRESS_ANSWERS_ECHO 0x20000000u
 
 /* Where the services of an address are: each address has a perfect hash of its own over them, see sl_service_place. */
 struct sl_services {
@@ -77,11 +79,15 @@ struct sl_service {
 	__u32 holder_base, holder_slots; /* the holders of slots in transition; 0 slots: none is */
 	__u32 id;
 	__u32 flags;
-	__u64 pad[3];
+	__u32 settings; /* SL_SETTING_*: no packet reads them here; they are for a new daemon */
+	__u32 pad[5];
 };
 
 /* Of sl_service.flags: its pool's forwarding is nat, so its flows are looked up before a slot is. */
 #define SL_SERVICE_NAT 1u
+
+/* Of sl_service.settings: its address answers echo requests on its behalf. */
+#define SL_SETTING_ANSWERS_ECHO 1u
 
 /* Of sl_front.flags: what else there is to do with a packet whose address was not found at once. */
 #define SL_FRONT_REPLY_BY_SOURCE 1u
@@ -284,6 +290,7 @@ enum sl_reason {
 	SL_REASON_DSR_IPIP4,            /* outer header is IPv4 */
 	SL_REASON_DSR_IPIP6,            /* outer header is IPv6 */
 	SL_REASON_ICMP_ERROR,           /* an ICMP error, to the backend of the flow that it quotes */
+	SL_REASON_ECHO,                 /* tx: an echo request to a VIP, answered */
 	/* aborted */
 	SL_REASON_BUG,                  /* a bound that the loader guarantees did not hold */
 	SL_REASON_COUNT

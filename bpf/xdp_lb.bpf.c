@@ -15,6 +15,7 @@
 #include "stages/forward.h"
 #include "stages/flow.h"
 #include "stages/nat.h"
+#include "stages/answer.h"
 #include "stages/icmp.h"
 
 /* A packet of a service, or a reply: to its backend or client. Returns the packet's end. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
  * ICMP for a VIP. An error goes where the flow that it is about goes: it quotes a packet that the service sent, so the
- * quoted source is the service and the quoted destination the client. All else is the
- * kernel's. Checksums are not verified: whoever gets the packet does that.
+ * quoted source is the service and the quoted destination the client. An echo request is answered here if the VIP is to
+ * answer. All else is the kernel's. Checksums are not verified: whoever gets the packet does that.
  */
 #ifndef SLUICE_ICMP_H
 #define SLUICE_ICMP_H
@@ -126,6 +126,57 @@ static __noinline int icmp_error6(struct xdp_md *ctx, struct packet *packet)
 	return GO_ON;
 }
 
+/* Turns a word of a checksummed header into another. */
+stage void replace(void *word, __u16 new, void *sum)
+{
+	__u16 old = AT(word, 0, __u16);
+
+	AT(word, 0, __u16) = new;
+	update_sum(sum, (__u32)(__u16)~old + new);
+}
+
+/* An echo request becomes its reply, in place. The kernel keeps those that need more thought: with options or extension
+ * headers, which a reply must not simply repeat, and from or to a group. Returns the packet's end. */
+static __noinline int answer_echo4(struct xdp_md *ctx, const struct packet *packet)
+{
+	void *data = (void *)(long)ctx->data, *ip = data + packet->l3, *icmp = ip + 20;
+
+	if (packet->l4 != packet->l3 + 20 || icmp + ICMP_HEADER > (void *)(long)ctx->data_end || !may_answer(data, ip, 0))
+		return PASS(ICMP);
+	__u32 source = AT(ip, 12, __u32), vip = AT(ip, 16, __u32);
+	struct sl_address4 *address = find_address4(active_front(), vip);
+
+	if (!address || !(address->id & SL_ADDRESS_ANSWERS_ECHO))
+		return PASS(ICMP);
+	AT(ip, 12, __u32) = vip;
+	AT(ip, 16, __u32) = source;
+	replace(ip + 8, SL_OUTER_TTL | ICMP << 8, ip + 10);
+	replace(icmp, ICMP_ECHO_REPLY, icmp + 2);
+	write_turned(data, AT(data, 0, __u64), AT(data, 8, __u32));
+	return END(XDP_TX, SL_REASON_ECHO);
+}
+
+static __noinline int answer_echo6(struct xdp_md *ctx, const struct packet *packet)
+{
+	void *data = (void *)(long)ctx->data, *ip = data + packet->l3, *icmp = ip + 40;
+
+	if (packet->l4 != packet->l3 + 40 || icmp + ICMP_HEADER > (void *)(long)ctx->data_end || !may_answer(data, ip, 1))
+		return PASS(ICMP);
+	__u64 high = AT(ip, 24, __u64), low = AT(ip, 32, __u64);
+	struct sl_address6 *address = find_address6(active_front(), high, low);
+
+	if (!address || !(address->id & SL_ADDRESS_ANSWERS_ECHO))
+		return PASS(ICMP);
+	AT(ip, 24, __u64) = AT(ip, 8, __u64);
+	AT(ip, 32, __u64) = AT(ip, 16, __u64);
+	AT(ip, 8, __u64) = high;
+	AT(ip, 16, __u64) = low;
+	AT(ip, 7, __u8) = SL_OUTER_TTL;
+	replace(icmp, ICMPV6_ECHO_REPLY, icmp + 2); /* the sum over both addresses stays as they change places */
+	write_turned(data, AT(data, 0, __u64), AT(data, 8, __u32));
+	return END(XDP_TX, SL_REASON_ECHO);
+}
+
 /* An ICMP message for a VIP. GO_ON with the service and the hash of the flow that an error is about, or an end. */
 static __noinline int icmp(struct xdp_md *ctx, struct packet *packet)
 {
@@ -136,6 +187,8 @@ static __noinline int icmp(struct xdp_md *ctx, struct packet *packet)
 		return PASS(TRUNCATED);
 	if (is_icmp_error(packet, AT(header, 0, __u8)))
 		return packet->ipv6 ? icmp_error6(ctx, packet) : icmp_error4(ctx, packet);
+	if (AT(header, 0, __u16) == (packet->ipv6 ? ICMPV6_ECHO_REQUEST : ICMP_ECHO_REQUEST))
+		return packet->ipv6 ? answer_echo6(ctx, packet) : answer_echo4(ctx, packet);
 	return PASS(ICMP);
 }
 

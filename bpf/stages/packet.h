@@ -20,6 +20,10 @@
 #define ICMPV6 58
 
 #define ICMP_HEADER 8
+#define ICMP_ECHO_REPLY 0
+#define ICMP_ECHO_REQUEST 8
+#define ICMPV6_ECHO_REQUEST 128
+#define ICMPV6_ECHO_REPLY 129
 
 #define TCP_FIN 0x01
 #define TCP_SYN 0x02

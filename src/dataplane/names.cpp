@@ -35,6 +35,7 @@ constexpr std::array<std::string_view, SL_REASON_COUNT> reasons{
     "dsr-ipip4",
     "dsr-ipip6",
     "icmp-error",
+    "echo",
     "bug",
 };
 static_assert(reasons[SL_REASON_NAT] == "nat" && reasons[SL_REASON_NO_BACKEND] == "no-backend" &&

@@ -211,7 +211,8 @@ class Builder {
       if (!service.enabled)
         continue;
       const ServiceKey key{service.address, service.port, service.protocol};
-      ServiceImage entry{.id = 0, .name = service.name, .pool = service.pool};
+      ServiceImage entry{
+          .id = 0, .name = service.name, .pool = service.pool, .answer_echo = service.answerEcho};
       if (const auto known = running_.services.find(key); known != running_.services.end())
         entry.id = known->second.id;
       else if (const auto id = service_ids_.take())

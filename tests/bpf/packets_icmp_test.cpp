@@ -1,5 +1,5 @@
-// ICMP for a VIP: errors reach the backend of the flow that they are about, and everything else is
-// the kernel's.
+// ICMP for a VIP: errors reach the backend of the flow that they are about, pings are answered
+// where the VIP is to answer, and everything else is the kernel's.
 #include "packets_fixture.hpp"
 
 namespace sluice::test {
@@ -26,7 +26,16 @@ Packet error6(Packet frame, const Packet& about, std::size_t size = 48) {
 
 }  // namespace
 
-class PacketIcmp : public PacketTest {};
+class PacketIcmp : public PacketTest {
+ protected:
+  /// One service of each VIP says that the VIP answers echo requests.
+  void answer_echo() {
+    for (auto& one : config_.services)
+      if (one.port == nat_port && one.protocol == model::Protocol::udp)
+        one.answerEcho = true;
+    apply(config_, topology_);
+  }
+};
 SLUICE_BOTH_ARMS(PacketIcmp);
 
 TEST_P(PacketIcmp, ErrorsThatQuoteEightBytesReachTheBackendAsItsPoolForwards) {
@@ -314,9 +323,121 @@ TEST_P(PacketIcmp, ErrorsThatCannotBeDeliveredAreDroppedAndNeverAnswered) {
   });
 }
 
+TEST_P(PacketIcmp, PingsOfAVipThatIsToAnswerAreAnswered) {
+  answer_echo();
+  const auto back = [] { return Packet().ether(balancer_mac, router_mac); };
+  check({
+      {"ping", from_router().ip(client, vip, {.ttl = 3, .id = 77}).icmp(8).payload(56), "tx",
+       "echo", back().ip(vip, client, {.ttl = 64, .id = 77}).icmp(0).payload(56)},
+      {"ping of an odd size", from_router().ip(client, vip, {.tos = 0x20}).icmp(8).payload("odd"),
+       "tx", "echo", back().ip(vip, client, {.tos = 0x20}).icmp(0).payload("odd")},
+      {"the smallest", from_router().ip(client, vip, {.fragment = 0}).icmp(8, 0, 0xffffffff), "tx",
+       "echo", back().ip(vip, client, {.fragment = 0}).icmp(0, 0, 0xffffffff)},
+      {"a large one", from_router().ip(client, vip).icmp(8).payload(1472), "tx", "echo",
+       back().ip(vip, client).icmp(0).payload(1472)},
+      {"in a VLAN", from_router().tag(12).ip(client, vip, {.ttl = 255}).icmp(8).payload(8), "tx",
+       "echo", back().tag(12).ip(vip, client).icmp(0).payload(8)},
+      {"IPv6", from_router().ip(client6, vip6, {.ttl = 3}).icmp(128).payload(56), "tx", "echo",
+       back().ip(vip6, client6).icmp(129).payload(56)},
+      {"IPv6 in two VLANs",
+       from_router().tag(7, 0x88a8).tag(12).ip(client6, vip6).icmp(128).payload("odd"), "tx",
+       "echo", back().tag(7, 0x88a8).tag(12).ip(vip6, client6).icmp(129).payload("odd")},
+  });
+}
+
+TEST_P(PacketIcmp, AVipThatAnswersPingsServesAsBefore) {
+  answer_echo();
+  check({
+      {"the fast way", from_router().ip(client, vip).tcp(1, l2_port, ack), "forward", "dsr-l2",
+       to_backend("10.0.1.21").ip(client, vip).tcp(1, l2_port, ack)},
+      {"the slow way", from_router().ip(client, vip, {.option_words = 1}).tcp(1, l2_port, ack),
+       "forward", "dsr-l2",
+       to_backend("10.0.1.21").ip(client, vip, {.option_words = 1}).tcp(1, l2_port, ack)},
+      {"the slow way, IPv6", from_router().ip(client6, vip6).extension(60).tcp(1, l2_port, ack),
+       "forward", "dsr-l2",
+       to_backend("fd00:1::21").ip(client6, vip6).extension(60).tcp(1, l2_port, ack)},
+      {"errors", error(from_router(), sent(l2_port)), "forward", "icmp-error",
+       error(to_backend("10.0.1.21"), sent(l2_port))},
+      {"no service", from_router().ip(client, vip).tcp(1, no_port, syn), "pass", "no-service", {}},
+  });
+}
+
+TEST_P(PacketIcmp, PingsThatNeedMoreThoughtAreTheKernels) {
+  answer_echo();
+  constexpr MacAddress broadcast{{255, 255, 255, 255, 255, 255}}, group{{0x33, 0x33, 0, 0, 0, 1}};
+  check({
+      {"options", from_router().ip(client, vip, {.option_words = 1}).icmp(8), "pass", "icmp", {}},
+      {"extension headers",
+       from_router().ip(client6, vip6).extension(0).icmp(128),
+       "pass",
+       "icmp",
+       {}},
+      {"an unknown code", from_router().ip(client, vip).icmp(8, 1), "pass", "icmp", {}},
+      {"an unknown code, IPv6", from_router().ip(client6, vip6).icmp(128, 1), "pass", "icmp", {}},
+      {"a reply", from_router().ip(client, vip).icmp(0), "pass", "icmp", {}},
+      {"a reply, IPv6", from_router().ip(client6, vip6).icmp(129), "pass", "icmp", {}},
+      {"a broadcast frame",
+       Packet().ether(router_mac, broadcast).ip(client, vip).icmp(8),
+       "pass",
+       "icmp",
+       {}},
+      {"a multicast frame",
+       Packet().ether(router_mac, group).ip(client6, vip6).icmp(128),
+       "pass",
+       "icmp",
+       {}},
+      {"from a group", from_router().ip("224.0.0.1", vip).icmp(8), "pass", "icmp", {}},
+      {"from all", from_router().ip("255.255.255.255", vip).icmp(8), "pass", "icmp", {}},
+      {"from nobody", from_router().ip("0.0.0.0", vip).icmp(8), "pass", "icmp", {}},
+      {"from a loopback address", from_router().ip("127.0.0.1", vip).icmp(8), "pass", "icmp", {}},
+      {"from a group, IPv6", from_router().ip("ff02::1", vip6).icmp(128), "pass", "icmp", {}},
+      {"from nobody, IPv6", from_router().ip("::", vip6).icmp(128), "pass", "icmp", {}},
+      {"from a loopback address, IPv6",
+       from_router().ip("::1", vip6).icmp(128),
+       "pass",
+       "icmp",
+       {}},
+      {"a fragment",
+       from_router().ip(client, vip, {.fragment = 0x2000}).icmp(8).payload(64),
+       "pass",
+       "fragment",
+       {}},
+      {"of a nat source, which is no VIP",
+       from_router().ip(client, source).icmp(8),
+       "pass",
+       "icmp",
+       {}},
+      {"of another address",
+       from_router().ip(client, "10.0.0.101").icmp(8),
+       "pass",
+       "not-ours",
+       {}},
+  });
+}
+
+TEST_P(PacketIcmp, WhetherAVipAnswersFollowsItsEnabledServices) {
+  const Case ping{"ping", from_router().ip(client, vip).icmp(8), "tx", "echo",
+                  Packet().ether(balancer_mac, router_mac).ip(vip, client).icmp(0)};
+  Case passes = ping, ping6 = ping;
+  passes.verdict = "pass", passes.reason = "icmp", passes.out = {};
+  ping6.in = from_router().ip(client6, vip6).icmp(128);
+  ping6.verdict = "pass", ping6.reason = "icmp", ping6.out = {};
+  check(passes);
+  config_.services.front().answerEcho = true;
+  ASSERT_EQ(config_.services.front().address, ip(vip));
+  apply(config_, topology_);
+  check({ping, ping6});
+  config_.services.front().enabled = false;
+  apply(config_, topology_);
+  check(passes);
+}
+
 TEST_P(PacketIcmp, NoBeginningOfAnErrorIsForwarded) {
+  answer_echo();
   for (const auto& whole : {error(from_router(), sent(l2_port)).bytes(),
-                            error6(from_router(), sent6(ipip_port)).bytes()})
+                            error6(from_router(), sent6(ipip_port)).bytes(),
+                            from_router().tag(3).ip(client, vip).icmp(8).bytes(),
+                            from_router().ip(client6, vip6).icmp(128).bytes()})
     for (std::size_t size = 14; size < whole.size(); size++) {
       SCOPED_TRACE("cut to " + std::to_string(size) + " of " + std::to_string(whole.size()));
       const Bytes cut(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size));

@@ -73,6 +73,9 @@ class PacketProperty : public PacketTest {
 SLUICE_BOTH_ARMS(PacketProperty);
 
 TEST_P(PacketProperty, CountersSumToThePacketsThatWereSent) {
+  for (auto& one : config_.services)
+    one.answerEcho = true;
+  apply(config_, topology_);
   constexpr std::uint64_t packets = 5000;
   std::uint64_t bytes = 0;
   for (std::uint64_t i = 0; i < packets; i++) {
