@@ -277,7 +277,7 @@ enum sl_reason {
 	/* drop */
 	SL_REASON_NO_BACKEND,           /* the service's pool has no usable backend */
 	SL_REASON_UNRESOLVED,           /* the backend's next hop has no known MAC address */
-	SL_REASON_TOO_BIG,              /* does not fit the way out's MTU */
+	SL_REASON_TOO_BIG,              /* does not fit the way out's MTU, and its sender was not told */
 	SL_REASON_NO_PORT,              /* nat: no free source port */
 	SL_REASON_FLOW_TABLE_FULL,      /* nat: the flow could not be stored */
 	SL_REASON_NO_HEADROOM,          /* no room before the packet for an outer header */
@@ -291,6 +291,7 @@ enum sl_reason {
 	SL_REASON_DSR_IPIP6,            /* outer header is IPv6 */
 	SL_REASON_ICMP_ERROR,           /* an ICMP error, to the backend of the flow that it quotes */
 	SL_REASON_ECHO,                 /* tx: an echo request to a VIP, answered */
+	SL_REASON_TOO_BIG_TOLD,         /* tx: does not fit the way out's MTU; the sender was told what does */
 	/* aborted */
 	SL_REASON_BUG,                  /* a bound that the loader guarantees did not hold */
 	SL_REASON_COUNT
@@ -305,7 +306,7 @@ struct sl_traffic {
 	__u64 packets, bytes;             /* from clients */
 	__u64 reply_packets, reply_bytes; /* nat only: from backends */
 	__u64 opened, closed;             /* TCP: SYNs and FIN/RSTs from clients; UDP over nat: new flows */
-	__u64 dropped;                    /* packets for it that were dropped, whatever the reason */
+	__u64 dropped;                    /* packets for it that did not go on, whatever the reason; TOO_BIG_TOLD too */
 	__u64 unresolved;                 /* of these: for want of the next hop's MAC address */
 };
 
@@ -314,7 +315,12 @@ struct sl_stats {
 	struct sl_counter verdict[SL_MAX_INTERFACES][SL_VERDICTS][SL_REASONS];
 	struct sl_traffic service[SL_MAX_SERVICES];
 	struct sl_traffic backend[SL_MAX_BACKENDS];
+	__u32 told_epoch, told; /* how many senders were told in this epoch that a packet is too big */
+	__u64 pad[7];
 };
+
+/* Answers that a packet is too big, per CPU and second: more would help nobody but who sends in another's name. */
+#define SL_TOLD_A_SECOND 1000
 
 /* ---- the daemon's words ---- */
 

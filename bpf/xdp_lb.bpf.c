@@ -16,6 +16,7 @@
 #include "stages/flow.h"
 #include "stages/nat.h"
 #include "stages/answer.h"
+#include "stages/too_big.h"
 #include "stages/icmp.h"
 
 /* A packet of a service, or a reply: to its backend or client. Returns the packet's end. */

@@ -51,19 +51,19 @@ stage void write_outer6(void *ip, const struct sl_backend *backend, __u32 inner_
 
 /* Makes room for an outer header between Ethernet, with its tags, and the packet. GO_ON, or an end. The fast paths know that
  * there are no tags and pay nothing for them. */
-stage int grow(struct xdp_md *ctx, const struct packet *packet, int by)
+stage int grow(struct xdp_md *ctx, __u32 l3, int by)
 {
 	void *data = (void *)(long)ctx->data;
 	__u64 tags = 0;
 
-	if (packet->l3 != ETHERNET) {
+	if (l3 != ETHERNET) {
 		if (data + 22 > (void *)(long)ctx->data_end)
 			return BUG;
 		tags = AT(data, 12, __u64);
 	}
 	if (unlikely(bpf_xdp_adjust_head(ctx, -by)))
 		return DROP(NO_HEADROOM);
-	if (packet->l3 != ETHERNET) {
+	if (l3 != ETHERNET) {
 		data = (void *)(long)ctx->data;
 		if (data + 22 > (void *)(long)ctx->data_end)
 			return BUG;
@@ -75,7 +75,7 @@ stage int grow(struct xdp_md *ctx, const struct packet *packet, int by)
 /* Puts an outer IPv4 header before the packet. GO_ON, or an end. */
 stage int encapsulate4(struct xdp_md *ctx, const struct packet *packet, const struct sl_backend *backend)
 {
-	int end = grow(ctx, packet, 20);
+	int end = grow(ctx, packet->l3, 20);
 
 	if (unlikely(end != GO_ON))
 		return end;
@@ -92,7 +92,7 @@ stage int encapsulate4(struct xdp_md *ctx, const struct packet *packet, const st
 /* Puts an outer IPv6 header before the packet. GO_ON, or an end. */
 stage int encapsulate6(struct xdp_md *ctx, const struct packet *packet, const struct sl_backend *backend)
 {
-	int end = grow(ctx, packet, 40);
+	int end = grow(ctx, packet->l3, 40);
 
 	if (unlikely(end != GO_ON))
 		return end;
@@ -117,6 +117,10 @@ stage int address_frame(struct xdp_md *ctx, const struct sl_backend *backend)
 	return GO_ON;
 }
 
+/* Why nothing of this length can be sent to the backend; its sender may be told (too_big.h). Returns the packet's end. */
+static __noinline int refuse(struct xdp_md *ctx, struct sl_stats *stats, const struct sl_backend *backend, __u32 l3,
+			     __u32 protocol);
+
 /* dsr-l2 and dsr-ipip: no state, the slot decides. Returns the packet's end. */
 stage int forward_dsr(struct xdp_md *ctx, const struct packet *packet)
 {
@@ -130,7 +134,8 @@ stage int forward_dsr(struct xdp_md *ctx, const struct packet *packet)
 	if (unlikely(!backend))
 		return BUG;
 	if (unlikely(packet->ip_length > backend->room))
-		return count_dropped(packet->stats, service, id, refusal(backend));
+		return count_dropped(packet->stats, service, id,
+				     refuse(ctx, packet->stats, backend, packet->l3, packet->protocol));
 	if (backend->outer == 20) {
 		end = encapsulate4(ctx, packet, backend);
 		reason = SL_REASON_DSR_IPIP4;

@@ -20,8 +20,11 @@
 #define ICMPV6 58
 
 #define ICMP_HEADER 8
+#define ICMP_UNREACHABLE 3 /* types, and a code */
+#define ICMP_FRAGMENTATION_NEEDED 4
 #define ICMP_ECHO_REPLY 0
 #define ICMP_ECHO_REQUEST 8
+#define ICMPV6_TOO_BIG 2
 #define ICMPV6_ECHO_REQUEST 128
 #define ICMPV6_ECHO_REPLY 129
 

@@ -36,6 +36,7 @@ constexpr std::array<std::string_view, SL_REASON_COUNT> reasons{
     "dsr-ipip6",
     "icmp-error",
     "echo",
+    "too-big-told",
     "bug",
 };
 static_assert(reasons[SL_REASON_NAT] == "nat" && reasons[SL_REASON_NO_BACKEND] == "no-backend" &&
