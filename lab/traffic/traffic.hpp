@@ -1,4 +1,5 @@
 // What the lab's client can do: many short exchanges from fixed source ports, or one long download.
+// And what a router on the way may say about it.
 #pragma once
 
 #include <boost/json/object.hpp>
@@ -40,6 +41,14 @@ struct DownloadOptions {
 /// Runs it: {server, bytes, expected, complete, intact, firstBadByte?, longestGapMs, seconds,
 /// bytesPerSecond, error?}.
 Result<boost::json::object> run_download(const DownloadOptions& options);
+
+/// A datagram from a service to a client that a router could not carry on.
+struct TooBigOptions {
+  Endpoint by, about;        ///< the service that sent it, the client
+  std::uint16_t mtu = 1300;  ///< what the router can carry
+};
+/// Tells the sender so, by ICMP, quoting the IP header and eight bytes behind it: {sent, quoted}.
+Result<boost::json::object> complain(const TooBigOptions& options);
 
 /// A non-blocking socket bound to `port` of any address, on its way to `to`.
 Result<Fd> connect_from(std::uint16_t port, const Endpoint& to, bool udp);

@@ -12,6 +12,7 @@ upload() {
 }
 # The path MTU that a node has learnt towards an address, as it sends from another.
 learnt() { lab exec "$1" ip route get "$2" ${3:+from "$3"} | grep -oE 'mtu (lock )?[0-9]+' | grep -oE '[0-9]+'; }
+has_learnt() { [ "$(learnt "$1" "$2" "$3")" = "$4" ]; }
 forget() {
   local node
   for node; do
@@ -65,6 +66,24 @@ for family in 4 6; do
     is "port $port, IPv$family: the backend of the flow has learnt it" "$(learnt "$server" "$client" "$to")" 1300
     is "port $port, IPv$family: the other backend has not" "$(learnt "$other" "$client" "$to")" 1500
   done
+done
+
+# A router may quote as little as eight bytes behind the IP header: the ports of a UDP flow, and not one byte of data.
+api POST config "$(get config | jq -c '{services: [.config.services[]
+  | if .name == "dns" then .pool = "l2" elif .name == "dns6" then .pool = "ipip6" else . end]}')" \
+  -H "If-Match: \"$(get config | jq .generation)\"" >/dev/null
+is 'DNS moves to direct return' "$(status)" 200
+for family in 4 6; do
+  if [ "$family" = 4 ]; then vip=$VIP4 to=$VIP4 client=10.0.2.10 seen=10.0.2.10; else vip="[$VIP6]" to=$VIP6 client=fd00:2::10 seen="[fd00:2::10]"; fi
+  forget be1 be2
+  server=$(traffic udp --to "$vip:53" --count 1 --first-port 40000 | jq -r '.byServer | keys[0]')
+  other=be1
+  [ "$server" = be1 ] && other=be2
+  holds "IPv$family: a router quotes a header and eight bytes" \
+    "$(lab exec router "$(lab_tool traffic)" too-big --to "$vip:53" --about "$seen:40000" --mtu 1290)" \
+    '.quoted == $size' --argjson size $((family == 4 ? 28 : 48))
+  ok "IPv$family: that suffices for the backend of the flow to learn it" until_true 5 has_learnt "$server" "$client" "$to" 1290
+  is "IPv$family: and no other does" "$(learnt "$other" "$client" "$to")" 1500
 done
 
 # Nobody holds the VIPs here: pings are answered by XDP or not at all.
