@@ -12,7 +12,7 @@
 
 #include <linux/types.h>
 
-#define SL_ABI_VERSION 2
+#define SL_ABI_VERSION 3
 
 #define SL_MAX_BACKENDS 4096   /* backend id 0 is never used: an empty slot names it */
 #define SL_MAX_SERVICES 512    /* service id 0 is never used */
@@ -37,6 +37,8 @@
 /* Of sl_address4/6.id: set where the address is a backend whose replies keep the client's address
  * (preserveClientAddress); looked up by the packet's source, only while SL_FRONT_REPLY_BY_SOURCE is set. */
 #define SL_ADDRESS_PRESERVING_BACKEND 0x40000000u
+/* Of sl_address4/6.id: set where the address is a VIP that answers echo requests, because one of its services says so. */
+#define SL_ADDRESS_ANSWERS_ECHO 0x20000000u
 
 /* Where the services of an address are: each address has a perfect hash of its own over them, see sl_service_place. */
 struct sl_services {
@@ -77,13 +79,17 @@ struct sl_service {
 	__u32 holders;     /* where in the arena the holders of its slots begin; read for slots in transition only */
 	__u32 id;
 	__u32 flags;
-	__u32 pad[7];
+	__u32 settings; /* SL_SETTING_*: no packet reads them here; they are for a new daemon */
+	__u32 pad[6];
 };
 
 /* Of sl_service.flags: its pool's forwarding is nat, so its flows are looked up before a slot is. */
 #define SL_SERVICE_NAT 1u
 /* And these are IPv4 and rewritten in both addresses: their flows fit the narrow table. */
 #define SL_SERVICE_NAT4 2u
+
+/* Of sl_service.settings: its address answers echo requests on its behalf. */
+#define SL_SETTING_ANSWERS_ECHO 1u
 
 /* Of sl_front.flags: what else there is to do with a packet whose address was not found at once. */
 #define SL_FRONT_REPLY_BY_SOURCE 1u
@@ -394,7 +400,7 @@ enum sl_reason {
 	/* drop */
 	SL_REASON_NO_BACKEND,           /* the service's pool has no usable backend */
 	SL_REASON_UNRESOLVED,           /* the backend's next hop has no known MAC address */
-	SL_REASON_TOO_BIG,              /* does not fit the way out's MTU */
+	SL_REASON_TOO_BIG,              /* does not fit the way out's MTU, and its sender was not told */
 	SL_REASON_NO_PORT,              /* nat: no free source port */
 	SL_REASON_FLOW_TABLE_FULL,      /* nat: the flow could not be stored */
 	SL_REASON_NO_HEADROOM,          /* no room before the packet for an outer header */
@@ -406,6 +412,9 @@ enum sl_reason {
 	SL_REASON_DSR_L2,
 	SL_REASON_DSR_IPIP4,            /* outer header is IPv4 */
 	SL_REASON_DSR_IPIP6,            /* outer header is IPv6 */
+	SL_REASON_ICMP_ERROR,           /* an ICMP error, to the backend of the flow that it quotes */
+	SL_REASON_ECHO,                 /* tx: an echo request to a VIP, answered */
+	SL_REASON_TOO_BIG_TOLD,         /* tx: does not fit the way out's MTU; the sender was told what does */
 	/* aborted */
 	SL_REASON_BUG,                  /* a bound that the loader guarantees did not hold */
 	SL_REASON_COUNT
@@ -420,7 +429,7 @@ struct sl_traffic {
 	__u64 packets, bytes;             /* from clients */
 	__u64 reply_packets, reply_bytes; /* nat only: from backends */
 	__u64 opened, closed;             /* TCP: SYNs and FIN/RSTs from clients; UDP over nat: new flows */
-	__u64 dropped;                    /* packets for it that were dropped, whatever the reason */
+	__u64 dropped;                    /* packets for it that did not go on, whatever the reason; TOO_BIG_TOLD too */
 	__u64 unresolved;                 /* of these: for want of the next hop's MAC address */
 };
 
@@ -431,7 +440,12 @@ struct sl_stats {
 	struct sl_traffic backend[SL_MAX_BACKENDS];
 	struct sl_learning learning;
 	__u64 scratch[16]; /* what the packet path has no room for on its stack */
+	__u32 told_epoch, told; /* how many senders were told in this epoch that a packet is too big */
+	__u64 pad[7];
 };
+
+/* Answers that a packet is too big, per CPU and second: more would help nobody but who sends in another's name. */
+#define SL_TOLD_A_SECOND 1000
 
 /* ---- the daemon's words ---- */
 

@@ -18,6 +18,9 @@
 #include "stages/nat.h"
 #include "stages/flows.h"
 #include "stages/nat4.h"
+#include "stages/answer.h"
+#include "stages/too_big.h"
+#include "stages/icmp.h"
 
 /* A packet of a service, or a reply: to its backend or client. Returns the packet's end; PARSE_SLOWLY for what the fast paths
  * leave over. */
@@ -39,11 +42,17 @@ separate int deliver_slow(struct xdp_md *ctx)
 
 	if (!stats)
 		return BUG;
+	int quotes = 0; /* an error that is about a service's flow */
+
+	if (end == FOR_ICMP) {
+		end = icmp(ctx, &packet);
+		quotes = end == GO_ON;
+	}
 	if (end == GO_ON)
 		end = deliver(ctx, &packet, stats);
 	if (end == PARSE_SLOWLY)
 		end = packet.service ? nat_forward(ctx, &packet) : nat_reply(ctx, &packet);
-	return end;
+	return quotes ? end_of_error(end) : end;
 }
 
 SEC("xdp")

@@ -209,9 +209,8 @@ stage int open_flow4(struct xdp_md *ctx, struct errand *errand, __u32 *chosen)
 		return DROP(NO_BACKEND);
 	if (backend->flags & SL_BACKEND_IPV6)
 		return DROP(FAMILY_MISMATCH);
-	end = admit(backend, errand->packet.ip_length);
-	if (end != GO_ON)
-		return end;
+	if (errand->packet.ip_length > backend->room)
+		return refuse(ctx, id, errand->packet.l3, errand->packet.protocol);
 	move_epoch();
 	way = way_of(ctx);
 	reply.key = reply_key(backend->address[0], backend_port(backend, (__be16)(errand->packet.ports >> 16)),
@@ -389,7 +388,7 @@ stage int nat4_forward(struct xdp_md *ctx, const struct packet *packet, struct s
 	__u32 id;
 	int end;
 
-	void *ip = ip_header(data, (void *)(long)ctx->data_end, packet, 20);
+	void *ip = ip_header(data, (void *)(long)ctx->data_end, packet->l3, 20);
 
 	if (unlikely(!ip))
 		return BUG;
@@ -412,7 +411,7 @@ stage int nat4_forward(struct xdp_md *ctx, const struct packet *packet, struct s
 	if (unlikely(!backend))
 		return BUG;
 	if (unlikely(packet->ip_length > backend->room))
-		return count_dropped(packet->service, id, refusal(backend));
+		return count_dropped(packet->service, id, refuse(ctx, id, packet->l3, packet->protocol));
 	end = rewrite4(ctx, packet, backend->source[0], backend->address[0],
 		       bpf_htons(port_of(&forward)) | (__u32)backend_port(backend, (__be16)(packet->ports >> 16)) << 16);
 	if (unlikely(end != GO_ON))
@@ -471,7 +470,7 @@ stage int nat4_reply(struct xdp_md *ctx, const struct packet *packet, struct sl_
 	struct entry reply = {.place = NOWHERE};
 	int end;
 
-	void *ip = ip_header(data, (void *)(long)ctx->data_end, packet, 20);
+	void *ip = ip_header(data, (void *)(long)ctx->data_end, packet->l3, 20);
 
 	if (unlikely(!ip))
 		return BUG;

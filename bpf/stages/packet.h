@@ -29,6 +29,15 @@
 #define ICMP 1
 #define ICMPV6 58
 
+#define ICMP_HEADER 8
+#define ICMP_UNREACHABLE 3 /* types, and a code */
+#define ICMP_FRAGMENTATION_NEEDED 4
+#define ICMP_ECHO_REPLY 0
+#define ICMP_ECHO_REQUEST 8
+#define ICMPV6_TOO_BIG 2
+#define ICMPV6_ECHO_REQUEST 128
+#define ICMPV6_ECHO_REPLY 129
+
 #define TCP_FIN 0x01
 #define TCP_SYN 0x02
 #define TCP_RST 0x04
@@ -45,6 +54,11 @@
 #define PASS(reason) END(XDP_PASS, SL_REASON_##reason)
 #define DROP(reason) END(XDP_DROP, SL_REASON_##reason)
 #define BUG END(XDP_ABORTED, SL_REASON_BUG)
+
+stage int is_icmp(__u8 protocol)
+{
+	return protocol == ICMP || protocol == ICMPV6;
+}
 
 /* A client's first packet: SYN without ACK. */
 stage int opens(__u8 tcp_flags)

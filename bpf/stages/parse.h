@@ -8,6 +8,7 @@
 #define SLUICE_PARSE_H
 
 #define PARSE_SLOWLY (-2)
+#define FOR_ICMP (-3) /* an ICMP message for a VIP */
 #define ETHERNET 14
 #define IPV6_EXTENSIONS 6 /* headers that are followed */
 
@@ -138,8 +139,12 @@ stage int classify_slowly(struct packet *packet, struct sl_front *front, __u32 a
 	return address_id & SL_ADDRESS_PRESERVING_BACKEND ? PASS(NOT_OURS) : PASS(NO_SERVICE);
 }
 
+/* Bits of an IPv6 fragment header: one that has none of them holds the whole packet, or at least its beginning. */
+#define ANY_FRAGMENT bpf_htons(0xfff9)
+#define LATER_FRAGMENT bpf_htons(0xfff8)
+
 /* Skips IPv6 extension headers. Returns the protocol behind them and moves *l4, or an end. */
-stage int skip_extensions(void *data, void *end, __u8 protocol, __u32 *l4)
+stage int skip_extensions(void *data, void *end, __u8 protocol, __u32 *l4, __be16 refused)
 {
 	__u32 at = *l4;
 
@@ -152,8 +157,8 @@ stage int skip_extensions(void *data, void *end, __u8 protocol, __u32 *l4)
 
 		if (header + 8 > end)
 			return PASS(TRUNCATED);
-		if (protocol == 44) { /* a fragment header is 8 bytes; one that holds the whole packet is none */
-			if (AT(header, 2, __be16) & bpf_htons(0xfff9))
+		if (protocol == 44) { /* a fragment header is 8 bytes */
+			if (AT(header, 2, __be16) & refused)
 				return PASS(FRAGMENT);
 			at += 8;
 		} else {
@@ -239,7 +244,7 @@ separate int parse_slow(struct xdp_md *ctx, struct packet *packet)
 			return PASS(TRUNCATED);
 		packet->ip_length = length;
 		l4 = l3 + 40;
-		protocol = skip_extensions(data, end, AT(ip, 6, __u8), &l4);
+		protocol = skip_extensions(data, end, AT(ip, 6, __u8), &l4, ANY_FRAGMENT);
 		if (protocol > 0xff)
 			/* A chain too long is dropped only where it is for a VIP; a backend's is its own affair. */
 			return id && !(id & (SL_ADDRESS_NAT_SOURCE | SL_ADDRESS_PRESERVING_BACKEND)) ? protocol :
@@ -249,8 +254,15 @@ separate int parse_slow(struct xdp_md *ctx, struct packet *packet)
 		return PASS(NOT_IP);
 	}
 
-	if (protocol == ICMP || protocol == ICMPV6)
-		return PASS(ICMP);
+	if (is_icmp(protocol)) {
+		if (!id || id & (SL_ADDRESS_NAT_SOURCE | SL_ADDRESS_PRESERVING_BACKEND) ||
+		    protocol != (packet->ipv6 ? ICMPV6 : ICMP))
+			return PASS(ICMP);
+		packet->l3 = l3;
+		packet->l4 = l4;
+		packet->protocol = protocol;
+		return FOR_ICMP;
+	}
 	if (protocol != TCP && protocol != UDP)
 		return PASS(OTHER_PROTOCOL);
 	__u32 need = protocol == TCP ? 20 : 8;

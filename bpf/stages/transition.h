@@ -9,12 +9,12 @@
 
 struct sl_bucket records[1 << SL_RECORD_BITS] SEC(".bss.records");
 
-enum kind { OPENING, CLOSING, ONWARD, DATAGRAM };
+enum kind { OPENING, CLOSING, ONWARD, DATAGRAM, ERROR };
 
 stage enum kind kind_of(const struct packet *packet)
 {
-	if (packet->protocol != TCP)
-		return DATAGRAM;
+	if (packet->protocol != TCP) /* an error is about a flow, but anyone may have sent it */
+		return is_icmp(packet->protocol) ? ERROR : DATAGRAM;
 	if (opens(packet->tcp_flags))
 		return OPENING;
 	return packet->tcp_flags & (TCP_FIN | TCP_RST) ? CLOSING : ONWARD;
@@ -120,7 +120,7 @@ stage __u32 without_record(__u64 hash, __u32 owner, __u32 holder, enum kind kind
 		/* No record, no move: what cannot be written down stays with those that have none. */
 		return write_down(hash, owner, SL_RECORD_EMBRYO, 0) ? owner : old;
 	}
-	if (is_alive(old))
+	if (kind != ERROR && is_alive(old))
 		write_down(hash, old, SL_RECORD_OLD, kind == CLOSING ? SL_RECORD_CLOSING_AGE : 0);
 	return old;
 }
@@ -131,6 +131,8 @@ stage __u32 with_record(__u64 hash, __u64 *place, __u64 record, __u32 owner, __u
 	__u32 id = record_backend(record), state = record_kind(record);
 	__u64 becomes = 0;
 
+	if (kind == ERROR)
+		return is_alive(id) ? id : owner;
 	if (is_alive(id) && !(kind == OPENING && is_closing(record))) {
 		if (kind == OPENING) /* again: an embryo is as young as its last SYN, and nobody ends a flow with one */
 			becomes = make_record(hash, id, state, 0);

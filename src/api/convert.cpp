@@ -212,6 +212,7 @@ ServiceView service_view(const model::Service& service, const dataplane::Counter
                    .protocol = service.protocol,
                    .pool = service.pool,
                    .enabled = service.enabled,
+                   .answerEcho = service.answerEcho,
                    .stats = {}};
   set_traffic(view.stats, traffic_of(counters.services, key_of(service)));
   return view;

@@ -111,9 +111,11 @@ struct ServiceView {
   model::Protocol protocol = model::Protocol::tcp;
   std::string pool;
   bool enabled = true;
+  bool answerEcho = false;
   TrafficView stats;
 };
-BOOST_DESCRIBE_STRUCT(ServiceView, (), (name, address, port, protocol, pool, enabled, stats))
+BOOST_DESCRIBE_STRUCT(ServiceView, (),
+                      (name, address, port, protocol, pool, enabled, answerEcho, stats))
 
 struct VerdictView {
   std::string verdict, reason;

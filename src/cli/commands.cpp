@@ -188,7 +188,7 @@ class Commands {
   void add_service_set(CLI::App* service) {
     struct Changes {
       std::string name, pool;
-      bool enable = false, disable = false;
+      bool enable = false, disable = false, answer_echo = false, pass_echo = false;
     };
     auto wanted = std::make_shared<Changes>();
     auto* set = service->add_subcommand("set", "change a service: set web --pool canary");
@@ -196,10 +196,15 @@ class Commands {
     set->add_option("--pool", wanted->pool, "the pool that serves it from now on");
     auto* enable = set->add_flag("--enable", wanted->enable);
     set->add_flag("--disable", wanted->disable, "its packets go to the kernel")->excludes(enable);
+    auto* answer = set->add_flag("--answer-echo", wanted->answer_echo, "its VIP answers pings");
+    set->add_flag("--pass-echo", wanted->pass_echo, "pings of its VIP are not its affair")
+        ->excludes(answer);
     auto options = add_write_options(set);
     on(set, [=](Session& session) {
-      if (wanted->pool.empty() && !wanted->enable && !wanted->disable)
-        return misuse(session, "say what to change: --pool, --enable or --disable");
+      if (wanted->pool.empty() && !wanted->enable && !wanted->disable && !wanted->answer_echo &&
+          !wanted->pass_echo)
+        return misuse(session, "say what to change: --pool, --enable, --disable, --answer-echo or "
+                               "--pass-echo");
       // The generation first: what changes after it refuses the change instead of being undone by
       // it.
       auto how = *options;
@@ -215,6 +220,8 @@ class Commands {
         body["pool"] = wanted->pool;
       if (wanted->enable || wanted->disable)
         body["enabled"] = wanted->enable;
+      if (wanted->answer_echo || wanted->pass_echo)
+        body["answerEcho"] = wanted->answer_echo;
       return change(session, "PUT", path, body, how);
     });
   }

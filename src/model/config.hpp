@@ -74,9 +74,11 @@ struct Service {
   Protocol protocol = Protocol::tcp;
   std::string pool;
   bool enabled = true;
+  /// XDP answers echo requests to `address`. One enabled service of an address speaks for all.
+  bool answerEcho = false;
   bool operator==(const Service&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(Service, (), (name, address, port, protocol, pool, enabled))
+BOOST_DESCRIBE_STRUCT(Service, (), (name, address, port, protocol, pool, enabled, answerEcho))
 
 /// An interface on which packets are balanced.
 struct XdpInterface {

@@ -101,6 +101,10 @@ inline constexpr Field field<&model::Service::pool> = {.doc = "the pool that ser
 template <>
 inline constexpr Field field<&model::Service::enabled> = {
     .doc = "false lets the service's packets pass to the kernel untouched"};
+template <>
+inline constexpr Field field<&model::Service::answerEcho> = {
+    .doc = "true: pings of the VIP are answered here, whether its backends live or not; false, "
+           "unless another enabled service of the VIP says true: the kernel gets them"};
 
 template <>
 inline constexpr Field field<&model::XdpInterface::name> = {.doc = "name of the interface",

@@ -67,6 +67,7 @@ struct ServiceImage {
   std::uint16_t id = 0;
   std::string name;
   std::string pool;
+  bool answer_echo = false;
   bool operator==(const ServiceImage&) const = default;
 };
 

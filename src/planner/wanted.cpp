@@ -21,6 +21,9 @@ std::uint32_t client_packet(std::uint32_t mtu) {
   return mtu < 2000 ? std::min(mtu, 1500u) : mtu;
 }
 
+/// Every link carries that much of IPv6 (RFC 8200, section 5), and no host sends less at a time.
+constexpr std::uint32_t least_ipv6_mtu = 1280;
+
 class Builder {
  public:
   Builder(const Image& running, const model::Config& config, const model::Topology& topology,
@@ -133,10 +136,19 @@ class Builder {
       warn(pointer_of(pool),
            "dsr-ipip of pool " + pool.name + " adds " + (v4 ? "20" : "40") +
                " bytes, but the way out by " + interface + " carries only " +
-               std::to_string(entry.mtu) + ": the largest packets of clients are dropped",
+               std::to_string(entry.mtu) + ": " + consequence(entry.mtu - (v4 ? 20u : 40u)),
            "set the MTU of " + interface + " and of the links behind it to " +
                std::to_string(needed) + " or more");
     }
+  }
+
+  static std::string consequence(std::uint32_t room) {
+    auto text = "clients are told to send no more than " + std::to_string(room) +
+                " bytes a packet, and larger IPv4 packets without the DF bit are dropped";
+    if (room < least_ipv6_mtu)
+      text += "; so are larger IPv6 packets, because no client goes below " +
+              std::to_string(least_ipv6_mtu);
+    return text;
   }
 
   /// Over the interfaces that balance, besides the way out itself, whose MTU is what the warning
@@ -271,7 +283,8 @@ class Builder {
       if (!service.enabled)
         continue;
       const ServiceKey key{service.address, service.port, service.protocol};
-      ServiceImage entry{.id = 0, .name = service.name, .pool = service.pool};
+      ServiceImage entry{
+          .id = 0, .name = service.name, .pool = service.pool, .answer_echo = service.answerEcho};
       if (const auto known = running_.services.find(key); known != running_.services.end())
         entry.id = known->second.id;
       else if (const auto id = service_ids_.take())

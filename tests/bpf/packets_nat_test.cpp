@@ -388,8 +388,10 @@ TEST_P(PacketNat, WhatCannotBeDeliveredIsDroppedWithTheReason) {
                  .ip(source, "10.0.1.61")
                  .udp(source_port(fits), small_nat_port)
                  .payload(172));
-  check({"one byte too long",
-         from_router().ip(client, vip).udp(1, small_nat_port).payload(173),
+  const auto too_long = from_router().ip(client, vip).udp(1, small_nat_port).payload(173);
+  send(too_long.bytes(), "tx", "too-big-told");
+  check({"one byte too long, and the client did not ask to be told",
+         from_router().ip(client, vip, {.fragment = 0}).udp(1, small_nat_port).payload(173),
          "drop",
          "too-big",
          {}});

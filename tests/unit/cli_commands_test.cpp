@@ -84,13 +84,16 @@ TEST_F(Commands, ABackendIsAddedWithWhatWasSaidAndNothingElse) {
 
 TEST_F(Commands, AServiceKeepsWhatIsNotChanged) {
   reply.body =
-      R"({"name": "web", "address": "10.0.0.100", "port": 80, "protocol": "udp", "pool": "a", "enabled": true,
+      R"({"name": "web", "address": "10.0.0.100", "port": 80, "protocol": "udp", "pool": "a", "enabled": true, "answerEcho": true,
           "stats": {}, "generation": 2, "applied": true})";
   EXPECT_EQ(run({"service", "set", "web", "--pool", "b", "--disable"}), Exit::ok);
   EXPECT_THAT(asked_for(), HasSubstr("PUT /api/v1/services/web"));
-  for (const char* field : {R"("protocol":"udp")", R"("pool":"b")", R"("enabled":false)"})
+  for (const char* field :
+       {R"("protocol":"udp")", R"("pool":"b")", R"("enabled":false)", R"("answerEcho":true)"})
     EXPECT_THAT(asked_for(), HasSubstr(field));
   EXPECT_THAT(asked_for(), testing::Not(HasSubstr("stats")));
+  EXPECT_EQ(run({"service", "set", "web", "--pass-echo"}), Exit::ok);
+  EXPECT_THAT(asked_for(), HasSubstr(R"("answerEcho":false)"));
   EXPECT_EQ(run({"service", "set", "web"}), Exit::usage);
 }
 

@@ -198,6 +198,15 @@ TEST_F(PlannerPlan, ServiceMovesToAnotherPoolAndKeepsItsCounters) {
   EXPECT_EQ(plane.image.services.begin()->second.pool, "other");
 }
 
+TEST_F(PlannerPlan, AServiceThatIsToAnswerPingsChangesTheFrontAndNothingElse) {
+  apply();
+  config.services[0].answerEcho = true;
+  const auto made = apply();
+  ASSERT_EQ(made.steps.size(), 1u) << test::text_of(made);
+  EXPECT_TRUE(steps_of<SwapFront>(made).at(0).services.begin()->second.answer_echo);
+  EXPECT_TRUE(apply().empty());
+}
+
 TEST_F(PlannerPlan, RenamedServiceKeepsItsCounters) {
   apply();
   const auto id = plane.image.services.begin()->second.id;

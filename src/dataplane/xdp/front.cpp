@@ -28,9 +28,12 @@ Words6 words6(const IpAddress& address) {
 std::map<IpAddress, std::uint32_t> number_addresses(const planner::Image& image) {
   std::map<IpAddress, std::uint32_t> ids;
   std::uint32_t next = 1;
-  for (const auto& [key, service] : image.services)
-    if (ids.try_emplace(key.address, next).second)
-      next++;
+  for (const auto& [key, service] : image.services) {
+    const auto [id, fresh] = ids.try_emplace(key.address, next);
+    next += fresh;
+    if (service.answer_echo)
+      id->second |= SL_ADDRESS_ANSWERS_ECHO;
+  }
   for (const auto& [key, backend] : image.backends) {
     if (backend.forwarding != model::Forwarding::nat)
       continue;
@@ -75,6 +78,7 @@ std::vector<Entry> entries_of(const planner::Image& image,
     entry.id = service.id;
     entry.flags = flags_of(image, key.address, service.pool);
     entry.base = entry.holders = SL_NO_SLOT;
+    entry.settings = service.answer_echo ? SL_SETTING_ANSWERS_ECHO : 0;
     entry.slots = 1;
     if (const auto table = image.tables.find(service.pool);
         table != image.tables.end() && !table->second.slots.empty()) {

@@ -69,10 +69,12 @@ std::map<planner::BackendKey, planner::BackendImage> read_backends(const Maps& m
 std::map<planner::ServiceKey, planner::ServiceImage> read_services(const Maps& maps) {
   std::map<planner::ServiceKey, planner::ServiceImage> services;
   for_each_service(maps, [&](const sl_service& service, const sl_service_label& label) {
-    services.emplace(key_of(label),
-                     planner::ServiceImage{.id = static_cast<std::uint16_t>(service.id),
-                                           .name = std::string(name_in(label.name)),
-                                           .pool = std::string(name_in(label.pool))});
+    services.emplace(
+        key_of(label),
+        planner::ServiceImage{.id = static_cast<std::uint16_t>(service.id),
+                              .name = std::string(name_in(label.name)),
+                              .pool = std::string(name_in(label.pool)),
+                              .answer_echo = (service.settings & SL_SETTING_ANSWERS_ECHO) != 0});
   });
   return services;
 }
