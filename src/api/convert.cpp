@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "planner/phases.hpp"
+
 namespace sluice::api {
 
 namespace {
@@ -173,6 +175,7 @@ std::vector<BackendView> backend_views(const model::EffectivePool& pool,
                      .port = backend.port,
                      .weight = backend.weight,
                      .enabled = backend.enabled,
+                     .drain = backend.drain,
                      .label = backend.label,
                      .tags = backend.tags,
                      .datacenter = backend.datacenter,
@@ -182,8 +185,9 @@ std::vector<BackendView> backend_views(const model::EffectivePool& pool,
     const auto running = state.image.backends.find(key);
     const bool resolved = running != state.image.backends.end() && running->second.resolved;
     view.state = !backend.enabled ? BackendState::disabled
-                 : resolved       ? BackendState::active
-                                  : BackendState::unroutable;
+                 : !resolved      ? BackendState::unroutable
+                 : backend.drain  ? BackendState::draining
+                                  : BackendState::active;
     if (running != state.image.backends.end())
       view.slots = slots[running->second.id];
     const auto hop = state.topology.next_hops.find(backend.ip);
@@ -197,9 +201,15 @@ std::vector<BackendView> backend_views(const model::EffectivePool& pool,
 
 PoolView pool_view(const model::EffectivePool& pool, const control::State& state,
                    const dataplane::Counters& counters) {
+  transition::Summary slots;
+  if (const auto table = state.image.tables.find(pool.name); table != state.image.tables.end())
+    slots = transition::summarize(planner::unpack(table->second, 0));
   return {.name = pool.name,
           .forwarding = pool.forwarding,
           .preserveClientAddress = pool.preserve_client_address,
+          .connectionTracking = pool.tracking,
+          .slotsLearning = slots.learning,
+          .slotsPinned = slots.pinned,
           .tableSize = pool.table_size,
           .hashFunctions = pool.hash_functions,
           .backends = backend_views(pool, state, counters)};

@@ -394,11 +394,17 @@ class Commands {
     auto enabled = std::make_shared<std::pair<bool, bool>>();
     auto* on_flag = set->add_flag("--enable", enabled->first);
     set->add_flag("--disable", enabled->second)->excludes(on_flag);
+    auto drained = std::make_shared<std::pair<bool, bool>>();
+    auto* drain_flag =
+        set->add_flag("--drain", drained->first, "keep its flows, give it no new one");
+    set->add_flag("--no-drain", drained->second)->excludes(drain_flag);
     auto options = add_write_options(set);
     on(set, [=](Session& session) {
       json::object body;
       if (enabled->first || enabled->second)
         body["enabled"] = enabled->first;
+      if (drained->first || drained->second)
+        body["drain"] = drained->first;
       fields->write(body);
       if (body.empty())
         return misuse(session,

@@ -95,11 +95,13 @@ struct XdpSettings {
   /// or shorter, IPv6 /112 or shorter. Absent: the way out's own address, which does not vary.
   std::optional<std::string> encapSource;
   std::optional<std::string> encapSource6;
-  std::uint32_t transitionSeconds = 300;  ///< how long slots that change hands learn, 5 to 86,400
+  std::uint32_t transitionSeconds = 300;  ///< slots that change hands learn so long, 5 to 86,400
+  std::uint32_t transitionHoldSeconds = 900;  ///< and no longer than this, 5 to 86,400
   bool operator==(const XdpSettings&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(XdpSettings, (),
-                      (interfaces, forwarding, encapSource, encapSource6, transitionSeconds))
+                      (interfaces, forwarding, encapSource, encapSource6, transitionSeconds,
+                       transitionHoldSeconds))
 
 struct NatSettings {
   /// Addresses that nat sends from, at most one of each family; none: the way out's own address.

@@ -59,6 +59,13 @@ template <>
 inline constexpr Field field<&model::Backend::drain> = {
     .doc = "true keeps its flows and gives it no new one; needs connectionTracking"};
 template <>
+inline constexpr Field field<&model::XdpSettings::transitionHoldSeconds> = {
+    .doc = "how long they go on learning at most, while records are less than half full or find no "
+           "place; less than transitionSeconds counts as that",
+    .min = 5,
+    .max = 86400,
+    .unit = "s"};
+template <>
 inline constexpr Field field<&model::XdpSettings::transitionSeconds> = {
     .doc = "how long slots that change hands learn which flows are old; flows that are silent for "
            "longer may break",

@@ -233,7 +233,8 @@ class Builder {
   /// Settles what was pinned before the look at the records, and pins what has learned enough.
   void settle(const std::string& pool, const TableImage& running,
               std::vector<transition::Slot>& slots) const {
-    const transition::Window window{.seconds = config_.xdp.transitionSeconds};
+    const transition::Window window{.seconds = config_.xdp.transitionSeconds,
+                                    .hold = config_.xdp.transitionHoldSeconds};
     const auto of_others = options_.learned->of_others.find(pool);
     const bool looked = of_others != options_.learned->of_others.end() &&
                         of_others->second.size() == slots.size() && !running.holders.empty();

@@ -46,7 +46,7 @@ class PacketTransition : public PacketTest {
     add_interface("out0");
     config_.maglev.tableSize = 31;
     config_.xdp.interfaces = {{"in0", model::XdpMode::DRV}};
-    config_.xdp.transitionSeconds = window;
+    config_.xdp.transitionSeconds = config_.xdp.transitionHoldSeconds = window;
     model::Pool pool;
     pool.name = "web";
     pool.forwarding = model::Forwarding::dsr_l2;

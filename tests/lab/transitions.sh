@@ -3,8 +3,8 @@
 # while SYNs of nobody arrive. When it is over nothing is remembered.
 . "$(dirname "$0")/scenario.sh"
 
-lab up --backends 4
-start_daemon < <(config_all | sed 's/"xdp": {/"xdp": { "transitionSeconds": 20,/')
+lab up --backends 3
+start_daemon < <(config_all | sed 's/"xdp": {/"xdp": { "transitionSeconds": 20, "transitionHoldSeconds": 20,/')
 
 change() { # POOL BACKEND BODY
   api PATCH "pools/$1/backends/$2" "$3" >/dev/null

@@ -117,6 +117,14 @@ TEST_F(Commands, ARefusalIsToldFieldByFieldWithItsOwnExitCode) {
   EXPECT_EQ(out.str(), "");
 }
 
+TEST_F(Commands, ABackendCanBeDrainedAndTakenBack) {
+  EXPECT_EQ(run({"backend", "set", "10.0.1.11", "--drain"}), Exit::ok);
+  EXPECT_THAT(asked_for(), HasSubstr(R"({"drain":true})"));
+  EXPECT_EQ(run({"backend", "set", "10.0.1.11", "--no-drain"}), Exit::ok);
+  EXPECT_THAT(asked_for(), HasSubstr(R"({"drain":false})"));
+  EXPECT_EQ(run({"backend", "set", "10.0.1.11", "--drain", "--no-drain"}), Exit::usage);
+}
+
 TEST_F(Commands, ExitCodesTellWhatToDoNext) {
   EXPECT_EQ(exit_for_status(201), Exit::ok);
   EXPECT_EQ(exit_for_status(404), Exit::not_found);
