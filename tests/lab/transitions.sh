@@ -1,6 +1,6 @@
 #!/bin/bash
 # A change of a pool with direct return breaks no connection: 1,000 in each of dsr-l2 and dsr-ipip, some of them silent meanwhile,
-# while SYNs of nobody arrive. When it is over nothing is remembered.
+# while 2,000 others come and go. When it is over nothing is remembered.
 . "$(dirname "$0")/scenario.sh"
 
 lab up --backends 3
@@ -23,7 +23,7 @@ for pool in l2 ipip; do # two changes within one window: a backend more, another
   is "$pool: another backend is accepted" "$(status)" 201
   change "$pool" 10.0.1.12 '{"weight": 3}'
 done
-# SYNs of addresses that nobody has: they are answered into the void.
+# Others come and go, and are written down too.
 lab exec client "$(lab_tool traffic)" tcp --to "$VIP4:81" --count 2000 --first-port 40000 --timeout-ms 200 --concurrency 200 >/dev/null 2>&1 || true
 sleep 8
 for pool in l2 ipip; do
