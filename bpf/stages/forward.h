@@ -145,6 +145,31 @@ stage int address_frame(struct xdp_md *ctx, const struct sl_backend *backend)
 /* Why nothing of this length can be sent to the backend; its sender may be told (too_big.h). Returns the packet's end. */
 separate int refuse(struct xdp_md *ctx, __u32 backend_id, __u32 l3, __u32 protocol);
 
+/* The backend of a new nat flow. GO_ON if the packet can be sent there, or an end; *chosen is set in either case, to 0 if none
+ * was chosen. */
+separate int choose_nat_backend(struct xdp_md *ctx, struct packet *packet, __u32 *chosen)
+{
+	__u32 id = 0;
+	int end;
+
+	if (!packet || !chosen)
+		return BUG;
+	*chosen = 0;
+	end = select_backend(packet, &id);
+	if (end != GO_ON)
+		return end;
+	*chosen = id;
+	struct sl_backend *backend = bpf_map_lookup_elem(&backend_pool, &id);
+
+	if (!backend)
+		return BUG;
+	if (backend->forwarding != SL_FORWARDING_NAT) /* the pool is just being changed */
+		return DROP(NO_BACKEND);
+	if (backend->flags & SL_BACKEND_PRESENT && packet->ipv6 != !!(backend->flags & SL_BACKEND_IPV6))
+		return DROP(FAMILY_MISMATCH);
+	return packet->ip_length <= backend->room ? GO_ON : refuse(ctx, id, packet->l3, packet->protocol);
+}
+
 /* dsr-l2 and dsr-ipip: no state, the slot decides. Returns the packet's end. */
 stage int forward_dsr(struct xdp_md *ctx, const struct packet *packet, struct sl_stats *stats)
 {

@@ -117,9 +117,8 @@ separate int nat_forward(struct xdp_md *ctx, struct packet *packet)
 
 	if (!backend)
 		return BUG;
-	end = admit(backend, packet->ip_length);
-	if (end != GO_ON)
-		return count_dropped(service, id, end);
+	if (packet->ip_length > backend->room)
+		return count_dropped(service, id, refuse(ctx, id, packet->l3, packet->protocol));
 	void *data = (void *)(long)ctx->data;
 
 	if (data + ETHERNET > (void *)(long)ctx->data_end)

@@ -65,83 +65,20 @@ separate int forget4(struct entry *forward)
 	return 1;
 }
 
-/* ---- the ways back ---- */
-
-stage int is_way(const struct sl_way *way, const void *data)
-{
-	return AT(way->ethernet, 0, __u64) == AT(data, 0, __u64) && AT(way->ethernet, 8, __u32) == AT(data, 8, __u32) &&
-	       way->interface == interface_slot;
-}
-
-/* The index of the way that this frame came by; 0 where there are too many. */
-separate __u32 way_of(struct xdp_md *ctx)
-{
-	void *data = (void *)(long)ctx->data;
-	__u32 first;
-
-	if (data + ETHERNET > (void *)(long)ctx->data_end)
-		return 0;
-	first = (__u32)sl_mix(AT(data, 0, __u64) ^ AT(data, 8, __u32) << 3 ^ interface_slot);
-	for (__u32 i = 0; i < 16; i++) {
-		__u32 index = (first + i) & (SL_WAYS - 1);
-		struct sl_way *way = &ways[index];
-		__u32 seen = READ(way->seen), now = control.epoch | 1;
-
-		if (!index)
-			continue;
-		if (seen && is_way(way, data)) {
-			way->seen = now;
-			return index;
-		}
-		/* One that nobody has used for as long as any flow lives is free again. */
-		if ((seen && now - seen < SL_WAY_IDLE) || __sync_val_compare_and_swap(&way->seen, seen, now) != seen)
-			continue;
-		AT(way->ethernet, 0, __u64) = AT(data, 0, __u64);
-		AT(way->ethernet, 8, __u32) = AT(data, 8, __u32);
-		way->interface = interface_slot;
-		return index;
-	}
-	return 0;
-}
-
 /* The client's frames come another way now: answer where they come from. */
 separate int change_way(struct xdp_md *ctx, struct entry *forward)
 {
 	struct entry reply = {};
-	__u32 index = way_of(ctx), place;
+	__u32 index = way_of(ctx);
 	__u64 key;
 
 	if (!forward || index == forward->more)
 		return 0;
-	forward->more = index;
-	place = forward->place;
-	if ((place & 3) < SL_FLOW_WAYS)
-		line_at(place)->more[place & 3] = index;
+	swap_more(forward, index);
 	key = reply_key_of(forward);
-	if (key && find_flow(key, &reply) && reply.value == forward->key && (reply.place & 3) < SL_FLOW_WAYS)
-		line_at(reply.place)->more[reply.place & 3] = (reply.more & ~0xff00u) | index << 8;
+	if (key && find_flow(key, &reply) && reply.value == forward->key)
+		swap_more(&reply, (reply.more & ~0xff00u) | index << 8);
 	return 0;
-}
-
-/* Where the table of ways was too small: the kernel's route and neighbour. GO_ON, or an end. */
-separate int ask_kernel(struct xdp_md *ctx, __be32 client, __u32 *interface)
-{
-	struct bpf_fib_lookup way = {.family = 2 /* AF_INET */, .ipv4_dst = client, .ifindex = ctx->ingress_ifindex};
-
-	if (!interface || bpf_fib_lookup(ctx, &way, sizeof(way), 0) != BPF_FIB_LKUP_RET_SUCCESS)
-		return DROP(UNRESOLVED);
-	void *data = (void *)(long)ctx->data;
-
-	if (data + ETHERNET > (void *)(long)ctx->data_end)
-		return BUG;
-	__builtin_memcpy(data, way.dmac, 6);
-	__builtin_memcpy(data + 6, way.smac, 6);
-	for (__u32 i = 0; i < SL_MAX_INTERFACES; i++)
-		if (control.interfaces[i] == way.ifindex) {
-			*interface = i;
-			return GO_ON;
-		}
-	return DROP(UNRESOLVED);
 }
 
 /* ---- once in a flow's life ---- */
@@ -195,22 +132,16 @@ _Static_assert(sizeof(struct errand) <= sizeof(((struct sl_stats *)0)->scratch),
 stage int open_flow4(struct xdp_md *ctx, struct errand *errand, __u32 *chosen)
 {
 	struct entry reply = {};
-	__u32 id = 0, port, place, way;
-	int end = select_backend(&errand->packet, &id);
+	__u32 id, port, place, way;
+	int end = choose_nat_backend(ctx, &errand->packet, chosen);
 
 	if (end != GO_ON)
 		return end;
-	*chosen = id;
+	id = *chosen;
 	struct sl_backend *backend = bpf_map_lookup_elem(&backend_pool, &id);
 
 	if (!backend)
 		return BUG;
-	if (backend->forwarding != SL_FORWARDING_NAT) /* the pool is just being changed */
-		return DROP(NO_BACKEND);
-	if (backend->flags & SL_BACKEND_IPV6)
-		return DROP(FAMILY_MISMATCH);
-	if (errand->packet.ip_length > backend->room)
-		return refuse(ctx, id, errand->packet.l3, errand->packet.protocol);
 	move_epoch();
 	way = way_of(ctx);
 	reply.key = reply_key(backend->address[0], backend_port(backend, (__be16)(errand->packet.ports >> 16)),
@@ -442,9 +373,7 @@ separate int follow_reply4(struct entry *reply, __u32 tcp_flags)
 		value |= SL_FLOW4_BACKEND_CLOSED;
 	if (!swap_value(forward.place, forward.value, value))
 		return 1; /* the client's packet was quicker; the next reply says it again */
-	if ((reply->place & 3) < SL_FLOW_WAYS)
-		line_at(reply->place)->more[reply->place & 3] =
-			(reply->more & ~0xffu) | SL_REPLY_ANSWERED | (control.epoch & 4 ? SL_REPLY_TICK : 0);
+	swap_more(reply, (reply->more & ~0xffu) | SL_REPLY_ANSWERED | (control.epoch & 4 ? SL_REPLY_TICK : 0));
 	return 1;
 }
 

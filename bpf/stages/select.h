@@ -38,10 +38,4 @@ static __noinline int refusal(const struct sl_backend *backend)
 	return backend->flags & SL_BACKEND_RESOLVED ? DROP(TOO_BIG) : DROP(UNRESOLVED);
 }
 
-/* GO_ON if a packet of this length can leave towards the backend. */
-stage int admit(const struct sl_backend *backend, __u32 ip_length)
-{
-	return likely(ip_length <= backend->room) ? GO_ON : refusal(backend);
-}
-
 #endif

@@ -68,7 +68,8 @@ ChangeReply view_of(const control::Change& change) {
   for (const auto& step : change.plan.steps)
     reply.plan.steps.push_back(planner::describe(step));
   for (const auto& effect : change.plan.effects)
-    reply.plan.effects.push_back({effect.pool, effect.slots, effect.moved, effect.unavoidable});
+    reply.plan.effects.push_back(
+        {effect.pool, effect.slots, effect.moved, effect.unavoidable, effect.learning});
   for (const auto& warning : change.plan.warnings)
     reply.plan.warnings.push_back({warning.pointer, warning.message, warning.suggestion});
   return reply;

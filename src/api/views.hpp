@@ -28,8 +28,9 @@ BOOST_DESCRIBE_STRUCT(Problem, (), (type, title, status, detail, requestId, erro
 struct EffectView {
   std::string pool;
   std::uint32_t slots = 0, moved = 0, unavoidable = 0;
+  std::uint32_t learning = 0;  ///< slots of which old flows stay where they are
 };
-BOOST_DESCRIBE_STRUCT(EffectView, (), (pool, slots, moved, unavoidable))
+BOOST_DESCRIBE_STRUCT(EffectView, (), (pool, slots, moved, unavoidable, learning))
 
 struct PlanView {
   bool empty = true;

@@ -44,7 +44,7 @@ void write_json(const boost::json::value& value, const std::string& indent, std:
 }
 
 std::string render_effects(View effects, bool colour) {
-  Table table{"  POOL", ">SLOTS", ">MOVE", ">SHARE", ">UNAVOIDABLE", ">SHARE"};
+  Table table{"  POOL", ">SLOTS", ">MOVE", ">SHARE", ">UNAVOIDABLE", ">SHARE", ">KEEP OLD"};
   for (const View effect : effects.items()) {
     const auto slots = effect["slots"].number();
     const auto moved = effect["moved"].number();
@@ -54,8 +54,8 @@ std::string render_effects(View effects, bool colour) {
     };
     table.add({"  " + effect["pool"].text(),
                slots == 0 ? Cell("none", Tone::warning) : Cell(std::to_string(slots)),
-               std::to_string(moved), share(moved), std::to_string(unavoidable),
-               share(unavoidable)});
+               std::to_string(moved), share(moved), std::to_string(unavoidable), share(unavoidable),
+               std::to_string(effect["learning"].number())});
   }
   return table.empty() ? ""
                        : paint("slots that change hands", Tone::heading, colour) + "\n" +

@@ -266,24 +266,20 @@ void Controller::tick() {
 }
 
 void Controller::advance_transitions() {
-  if (std::chrono::steady_clock::now() < sweep_at_)
+  if (generation_ == 0 || std::chrono::steady_clock::now() < sweep_at_ ||
+      !dataplane_.in_transition())
     return;
   sweep_at_ = std::chrono::steady_clock::now() + sweep_every;
   auto running = dataplane_.running();
-  if (generation_ == 0 || !running || std::ranges::all_of(running->tables, [](const auto& table) {
-        return table.second.holders.empty();
-      }))
-    return;
   auto topology = next_hops_.topology();
-  if (!topology)
-    return;
+  if (!running || !topology)
+    return;  // converging will say so
   const auto learned = dataplane_.sweep(*running);
   auto plan = planner::make_plan(
       *running, config_, *topology,
       {.tolerate_missing_interfaces = true, .now = uptime_seconds(), .learned = &learned});
-  if (!plan || plan->empty())
-    return;
-  if (auto applied = dataplane_.apply(*plan); !applied)
+  const auto applied = plan ? dataplane_.apply(*plan) : fail(plan.error());
+  if (!applied)
     spdlog::error("slots in transition stay as they are: {}", applied.error().message);
   else
     for (const auto& step : plan->steps)

@@ -61,6 +61,8 @@ class Dataplane {
   virtual Result<void> apply(const planner::Plan& plan) = 0;
   virtual Result<Counters> counters() = 0;
   virtual Result<std::vector<Attachment>> attachments() = 0;
+  /// Does any table have slots in transition? Cheaper than looking at what runs.
+  virtual bool in_transition() const = 0;
   /// Looks at the records of flows on slots in transition, and forgets those that are of no use any
   /// more. To be called every few seconds while there are such slots: ages come round after a
   /// quarter of an hour.

@@ -176,13 +176,18 @@ class Builder {
         resolved.push_back(member);
     }
     warn_of_unusable(pool, all.size(), resolved.size());
+    warn_of_drain(pool);
     auto slots =
         maglev::build(resolved.empty() ? all : resolved, pool.table_size, pool.hash_functions);
+    if (slots.empty())
+      slots.assign(pool.table_size, 0);  // nobody for new flows; old ones may have a holder
     const auto running = running_.tables.find(pool.name);
     const bool known = running != running_.tables.end();
     TableImage table{.hash_functions = pool.hash_functions, .slots = std::move(slots)};
     if (known)
       table.holders = holders_of(pool, running->second, table.slots);
+    if (all.empty() && table.holders.empty())
+      table.slots.clear();
     if (known && running->second.slots == table.slots &&
         running->second.hash_functions == pool.hash_functions) {
       table.base = running->second.base;
@@ -261,6 +266,17 @@ class Builder {
          "use a smaller tableSize, or change fewer pools at once");
   }
 
+  /// Only with tracking does anyone know which flows are old.
+  void warn_of_drain(const model::EffectivePool& pool) {
+    if (pool.tracking != model::Tracking::off)
+      return;
+    for (std::size_t i = 0; i < pool.backends.size(); i++)
+      if (pool.backends[i].drain && pool.backends[i].enabled)
+        warn(pointer_of(pool, i) + "/drain",
+             "pool " + pool.name + " does not track flows: those of this backend move at once",
+             "set connectionTracking of the pool to exceptions");
+  }
+
   void warn_of_unusable(const model::EffectivePool& pool, std::size_t enabled,
                         std::size_t resolved) {
     const bool used = std::ranges::any_of(config_.services, [&](const model::Service& service) {
@@ -270,8 +286,9 @@ class Builder {
       return;
     if (enabled == 0)
       warn(pointer_of(pool),
-           "pool " + pool.name + " has no enabled backend: packets for its services are dropped",
-           "add or enable a backend");
+           "pool " + pool.name +
+               " has no enabled backend that takes new flows: packets of new flows are dropped",
+           "add or enable a backend, or let one stop draining");
     else
       warn(pointer_of(pool),
            "no backend of pool " + pool.name +

@@ -390,6 +390,8 @@ TEST_P(PacketNat, WhatCannotBeDeliveredIsDroppedWithTheReason) {
                  .payload(172));
   const auto too_long = from_router().ip(client, vip).udp(1, small_nat_port).payload(173);
   send(too_long.bytes(), "tx", "too-big-told");
+  send(from_router().ip(client6, vip6).udp(1, small_nat_port).payload(1300).bytes(), "tx",
+       "too-big-told");
   check({"one byte too long, and the client did not ask to be told",
          from_router().ip(client, vip, {.fragment = 0}).udp(1, small_nat_port).payload(173),
          "drop",

@@ -8,6 +8,7 @@
 #include "codec/codec.hpp"
 #include "fakes.hpp"
 #include "model/document.hpp"
+#include "planner/phases.hpp"
 
 namespace sluice::control {
 namespace {
@@ -90,6 +91,21 @@ TEST_F(ControllerTest, ChangeMadeFromAnOldGenerationIsRefused) {
   EXPECT_EQ(stale.error().code, Code::stale);
   EXPECT_THAT(stale.error().message, HasSubstr("generation 1"));
   EXPECT_EQ(dataplane.image.services.size(), 1u);
+}
+
+TEST_F(ControllerTest, SlotsSettleWhenNoFlowOfAnotherBackendIsLeft) {
+  ASSERT_TRUE(controller.start());
+  auto wanted = config(web);
+  wanted.xdp.forwarding = model::Forwarding::dsr_l2;
+  ASSERT_TRUE(put(wanted));
+  auto& table = dataplane.image.tables.at("default");
+  auto slots = planner::unpack(table, 0);
+  slots[7].phase = transition::Phase::pinned;
+  table.holders = planner::pack_holders(slots);
+  table.holder_base = 1 << 20;
+  dataplane.learned.of_others["default"].resize(table.slots.size());
+  controller.tick();
+  EXPECT_TRUE(dataplane.image.tables.at("default").holders.empty());
 }
 
 TEST_F(ControllerTest, InvalidChangeNamesItsFaultsAndChangesNothing) {

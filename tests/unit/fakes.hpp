@@ -2,6 +2,7 @@
 // next hops by hand.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <set>
@@ -40,6 +41,10 @@ class FakeDataplane final : public dataplane::Dataplane {
                              .program_id = 42,
                              .tag = "0123456789abcdef"});
     return attachments;
+  }
+  bool in_transition() const override {
+    return std::ranges::any_of(image.tables,
+                               [](const auto& table) { return !table.second.holders.empty(); });
   }
   planner::Learned sweep(const planner::Image&) override { return learned; }
   void tick(std::uint32_t now) override { epoch = now; }

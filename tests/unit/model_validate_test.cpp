@@ -140,6 +140,24 @@ TEST(Validate, OnlyNatCanPreserveTheClient) {
       ElementsAre("/pools/0/preserveClientAddress"));
 }
 
+TEST(Validate, TrackingSuitsTheForwarding) {
+  const auto with = [](const std::string& forwarding, const std::string& tracking) {
+    return pointers(R"({"pools": [{"name": "p", "forwarding": ")" + forwarding +
+                    R"(", "connectionTracking": ")" + tracking + R"("}]})");
+  };
+  for (const char* tracking : {"off", "exceptions"}) {
+    EXPECT_THAT(with("dsr-l2", tracking), ElementsAre());
+    EXPECT_THAT(with("nat", tracking), ElementsAre("/pools/0/connectionTracking"));
+  }
+  EXPECT_THAT(with("nat", "full"), ElementsAre());
+  EXPECT_THAT(with("dsr-ipip", "full"), ElementsAre("/pools/0/connectionTracking"));
+  EXPECT_THAT(with("dsr-ipip", "some"), ElementsAre("/pools/0/connectionTracking"));
+  EXPECT_THAT(pointers(R"({"xdp": {"transitionSeconds": 4, "transitionHoldSeconds": 86401}})"),
+              ElementsAre("/xdp/transitionSeconds", "/xdp/transitionHoldSeconds"));
+  EXPECT_THAT(pointers(R"({"l4_backends": [{"ip": "10.0.1.11", "drain": "yes"}]})"),
+              ElementsAre("/l4_backends/0/drain"));
+}
+
 TEST(Validate, NatSourcesAreOneAFamilyAndNeitherVipNorBackend) {
   const auto with = [](const std::string& sources) {
     return pointers(services(service("a", "10.0.0.100", "default")) +

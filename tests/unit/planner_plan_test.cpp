@@ -2,6 +2,7 @@
 #include "planner_world.hpp"
 
 #include "maglev/maglev.hpp"
+#include "planner/phases.hpp"
 
 namespace sluice {
 namespace {
@@ -131,6 +132,105 @@ TEST_F(PlannerPlan, DisabledBackendKeepsItsEntryAndHasNoSlot) {
   backends()[1].enabled = true;
   apply();
   EXPECT_GT(slots_of("10.0.1.12"), 0u);
+}
+
+/// The same pool with direct return: its flows are told from one another while the table changes.
+class PlannerTransition : public PlannerPlan {
+ protected:
+  PlannerTransition() {
+    config.pools[0].forwarding = model::Forwarding::dsr_l2;
+    config.xdp.transitionSeconds = config.xdp.transitionHoldSeconds = 60;
+    apply(at(1000));
+  }
+  static PlanOptions at(std::uint32_t now, const Learned* learned = nullptr) {
+    return {.now = now, .learned = learned};
+  }
+  TableImage& table() { return plane.image.tables.at("web"); }
+  transition::Summary phases(std::uint32_t now) {
+    return transition::summarize(unpack(table(), now));
+  }
+  /// What a sweep tells that found no record of anybody else.
+  Learned nothing_left() {
+    Learned learned;
+    learned.of_others["web"].resize(table().slots.size());
+    return learned;
+  }
+};
+
+TEST_F(PlannerTransition, SlotsThatMoveKeepTheirOldFlowsWithTheOldOwner) {
+  EXPECT_TRUE(table().holders.empty()) << "nobody had flows before";
+  const auto before = table().slots;
+  backends().push_back(backend("10.0.1.14"));
+  const auto made = apply(at(1000));
+  ASSERT_EQ(table().holders.size(), before.size());
+  const auto slots = unpack(table(), 1000);
+  for (std::size_t i = 0; i < slots.size(); i++) {
+    EXPECT_EQ(slots[i].phase == transition::Phase::learning, before[i] != slots[i].owner);
+    if (slots[i].phase == transition::Phase::learning) {
+      EXPECT_EQ(slots[i].holder, before[i]);
+    }
+  }
+  EXPECT_EQ(made.effects.at(0).learning, made.effects.at(0).moved);
+}
+
+TEST_F(PlannerTransition, SlotsLearnThenArePinnedThenSettleWithoutATableBeingMoved) {
+  backends().push_back(backend("10.0.1.14"));
+  apply(at(1000));
+  const auto base = table().base;
+  const auto learned = nothing_left();
+  plane.run(plan(at(1030, &learned)));
+  EXPECT_EQ(phases(1030).pinned, 0u) << "the window is not over";
+  plane.run(plan(at(1064, &learned)));
+  EXPECT_EQ(phases(1064).learning, 0u);
+  EXPECT_GT(phases(1064).pinned, 0u) << "a look from before the pin settles nothing";
+  auto left = nothing_left();
+  for (auto& records : left.of_others["web"])
+    records = 1;
+  plane.run(plan(at(1070, &left)));
+  EXPECT_GT(phases(1070).pinned, 0u) << "there are flows of others";
+  const auto made = plan(at(1075, &learned));
+  plane.run(made);
+  EXPECT_TRUE(table().holders.empty());
+  EXPECT_EQ(table().base, base);
+  EXPECT_EQ(steps_of<FillTable>(made).size(), 0u);
+  EXPECT_EQ(steps_of<SwapFront>(made).size(), 1u) << "the holders' memory is free again";
+}
+
+TEST_F(PlannerTransition, LastBackendOfAPoolCanBeDrained) {
+  for (auto& one : backends())
+    one.drain = true;
+  const auto made = apply(at(1000));
+  EXPECT_EQ(phases(1000).learning, table().slots.size()) << "all old flows stay";
+  EXPECT_EQ(std::ranges::count(table().slots, 0), std::ssize(table().slots)) << "no new ones";
+  EXPECT_FALSE(made.warnings.empty());
+  const auto learned = nothing_left();
+  plane.run(plan(at(1064, &learned)));
+  plane.run(plan(at(1070, &learned)));
+  EXPECT_TRUE(table().slots.empty()) << "when the last has ended the pool has no table";
+}
+
+TEST_F(PlannerTransition, DisabledBackendIsNotWaitedFor) {
+  backends()[0].enabled = false;
+  apply(at(1000));
+  for (const auto& slot : unpack(table(), 1000))
+    EXPECT_NE(slot.holder, running(backends()[0].ip.to_string()).id);
+}
+
+TEST_F(PlannerTransition, WithoutTrackingNothingIsLearnedAndADrainIsWarnedOf) {
+  config.pools[0].connectionTracking = model::Tracking::off;
+  backends()[0].drain = true;
+  const auto made = apply(at(1000));
+  EXPECT_TRUE(table().holders.empty());
+  ASSERT_EQ(made.warnings.size(), 1u);
+  EXPECT_EQ(made.warnings[0].pointer, "/pools/0/backends/0/drain");
+}
+
+TEST_F(PlannerTransition, TableOfAnotherSizeBeginsAnew) {
+  backends().push_back(backend("10.0.1.14"));
+  apply(at(1000));
+  config.pools[0].tableSize = 131071;
+  apply(at(1000));
+  EXPECT_TRUE(table().holders.empty());
 }
 
 TEST_F(PlannerPlan, WeightMovesSlots) {

@@ -1,1 +1,1 @@
-sluice_unit_test(transition SOURCES transition_test.cpp USES transition)
+sluice_unit_test(transition SOURCES transition_rules_test.cpp transition_property_test.cpp USES transition)

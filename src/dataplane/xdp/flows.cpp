@@ -21,10 +21,8 @@ struct Entry {
 
 /// Takes out every entry that `over` says; the packet path may have given its place away meanwhile,
 /// so the value must still be the same.
-/// @return how many forward entries are left
 template <class Over>
-std::size_t take_out(std::span<sl_flow_line> lines, Over over) {
-  std::size_t left = 0;
+void take_out(std::span<sl_flow_line> lines, Over over) {
   for (auto& line : lines)
     for (int way = 0; way < SL_FLOW_WAYS; way++) {
       std::atomic_ref value(line.value[way]);
@@ -35,10 +33,7 @@ std::size_t take_out(std::span<sl_flow_line> lines, Over over) {
                         line.more[way]};
       if (over(entry))
         value.compare_exchange_strong(was, 0);
-      else
-        left += !entry.is_reply();
     }
-  return left;
 }
 
 /// The value of a key in one of the tables; 0 if it is not there.
@@ -62,8 +57,9 @@ std::uint64_t value_of(const Maps& maps, std::uint64_t key) {
 }
 
 template <class Over>
-std::size_t take_out(const Maps& maps, Over over) {
-  return take_out(maps.flows(), over) + take_out(maps.opening(), over);
+void take_out(const Maps& maps, Over over) {
+  take_out(maps.flows(), over);
+  take_out(maps.opening(), over);
 }
 
 }  // namespace

@@ -181,12 +181,15 @@ Result<void> Loader::apply(const planner::Plan& plan) {
 }
 
 Result<void> Loader::run(const planner::Plan& plan) {
-  removed_backends_.clear();
-  for (const auto& step : plan.steps)
+  std::set<std::uint16_t> removed;
+  for (const auto& step : plan.steps) {
     if (auto done = run_step(plan, step); !done)
       return done;
-  if (!removed_backends_.empty())
-    forget_flows_of_backends(maps_, removed_backends_);
+    if (const auto* remove = std::get_if<planner::RemoveBackend>(&step))
+      removed.insert(remove->id);
+  }
+  if (!removed.empty())
+    forget_flows_of_backends(maps_, removed);
   return {};
 }
 
@@ -209,7 +212,6 @@ Result<void> Loader::run_step(const planner::Plan& plan, const planner::Step& st
   if (const auto* remove = std::get_if<planner::RemoveBackend>(&step)) {
     maps_.backend_pool()[remove->id] = {};
     maps_.backend_labels()[remove->id] = {};
-    removed_backends_.insert(remove->id);
     return {};
   }
   if (const auto* detach = std::get_if<planner::Detach>(&step))
@@ -256,10 +258,8 @@ Result<void> Loader::put_backend(const planner::PutBackend& step) {
 }
 
 Result<void> Loader::fill_table(const planner::FillTable& step) {
-  if (step.table.base + std::uint64_t{step.table.slots.size()} > SL_SLOT_ARENA)
-    return fail(Code::full, "the table of pool " + step.pool + " reaches beyond the " +
-                                std::to_string(SL_SLOT_ARENA) + " slots that there are");
-  write_slots(step.table);
+  if (auto written = write_slots(step.pool, step.table); !written)
+    return written;
   auto* label = find_label(maps_.table_labels(), step.pool);
   if (!label)
     label = find_label(maps_.table_labels(), "");
@@ -278,12 +278,17 @@ Result<void> Loader::mark_slots(const planner::MarkSlots& step) {
   auto* label = find_label(maps_.table_labels(), step.pool);
   if (!label)
     return fail(Code::internal, "there is no table of pool " + step.pool);
-  write_slots(step.table);
+  if (auto written = write_slots(step.pool, step.table); !written)
+    return written;
   label->holders = step.table.holders.empty() ? SL_NO_SLOT : step.table.holder_base;
   return {};
 }
 
-void Loader::write_slots(const planner::TableImage& table) {
+Result<void> Loader::write_slots(const std::string& pool, const planner::TableImage& table) {
+  if (table.base + std::uint64_t{table.slots.size()} > SL_SLOT_ARENA ||
+      table.holder_base + std::uint64_t{table.holders.size()} > SL_SLOT_ARENA)
+    return fail(Code::full, "the table of pool " + pool + " reaches beyond the " +
+                                std::to_string(SL_SLOT_ARENA) + " slots that there are");
   const auto slots = maps_.slots();
   for (std::size_t i = 0; i < table.slots.size(); i++) {
     const auto holder = table.holders.empty() ? 0 : table.holders[i];
@@ -293,6 +298,7 @@ void Loader::write_slots(const planner::TableImage& table) {
       std::atomic_ref(slots[table.holder_base + i]).store(holder, std::memory_order_release);
     std::atomic_ref(slots[table.base + i]).store(slot, std::memory_order_release);
   }
+  return {};
 }
 
 Result<void> Loader::swap_front(const planner::Plan& plan) {
@@ -385,6 +391,12 @@ Result<Counters> Loader::counters() {
 void Loader::tick(std::uint32_t epoch) {
   std::atomic_ref(maps_.control().epoch).store(epoch, std::memory_order_relaxed);
   sweep_flows(maps_, epoch);
+}
+
+bool Loader::in_transition() const {
+  return std::ranges::any_of(maps_.table_labels(), [](const sl_table_label& label) {
+    return label.pool[0] && label.holders != SL_NO_SLOT;
+  });
 }
 
 planner::Learned Loader::sweep(const planner::Image& image) {

@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * Flows: the exact-key tables of IPv4 flows, which all CPUs read and write at once without locks. Layout: abi.h.
+ * Flow table: the exact-key tables of IPv4 flows, which all CPUs read and write at once without locks. Layout: abi.h.
  *
  * Writing an entry: claim its place by compare-and-swap of the value, write the rest, publish the value. Reading one: key,
- * value, rest, and the key again. Changing one: compare-and-swap of the value, so that what was given away meanwhile is not
- * written over. Of two entries with the same key, made by two CPUs at once, the one that is met first in its group counts;
+ * value, rest, and the key again. Changing one: compare-and-swap of its value or of the rest, so that what was given away
+ * meanwhile is not written over. Of two entries with the same key, made by two CPUs at once, the one that is met first in its group counts;
  * the other's maker looks after publishing, and takes it back.
  */
-#ifndef SLUICE_FLOWS_H
-#define SLUICE_FLOWS_H
+#ifndef SLUICE_FLOW_TABLE_H
+#define SLUICE_FLOW_TABLE_H
 
 struct sl_flow_line flows[1 << SL_FLOW_BITS] SEC(".bss.flows");
 struct sl_flow_line opening[1 << SL_OPENING_BITS] SEC(".bss.opening");
-struct sl_way ways[SL_WAYS] SEC(".bss.ways");
 struct sl_vip vips[SL_MAX_SERVICES] SEC(".bss.vips");
 
 /* A place in one of the tables: IN_OPENING | line << 2 | way. */
@@ -95,6 +94,16 @@ stage int swap_value(__u32 place, __u64 was, __u64 becomes)
 	__u32 way = place & 3;
 
 	return way < SL_FLOW_WAYS && __sync_val_compare_and_swap(&line_at(place)->value[way], was, becomes) == was;
+}
+
+/* Likewise the rest of an entry, and of its copy. */
+stage void swap_more(struct entry *entry, __u32 becomes)
+{
+	__u32 way = entry->place & 3;
+
+	if (way < SL_FLOW_WAYS)
+		__sync_val_compare_and_swap(&line_at(entry->place)->more[way], entry->more, becomes);
+	entry->more = becomes;
 }
 
 stage __u32 age_of(__u64 value)

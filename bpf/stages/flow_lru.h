@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * Flow: what nat remembers. A flow has two entries in nat_flows, each found by the addresses and ports with which a packet
+ * Flow LRU: what nat remembers of IPv6, and of backends that see the client's address. A flow has two entries in nat_flows, each found by the addresses and ports with which a packet
  * arrives: the client's packet by (client, VIP), the backend's by (backend, our source). The reply's entry is inserted
  * first and only if there is none: owning it is owning the source port.
  */
-#ifndef SLUICE_FLOW_H
-#define SLUICE_FLOW_H
+#ifndef SLUICE_FLOW_LRU_H
+#define SLUICE_FLOW_LRU_H
 
 #define PORT_TRIES 32
 #define EEXIST 17
@@ -232,22 +232,15 @@ separate int new_flow(struct xdp_md *ctx, struct packet *packet, struct sl_flow_
 	if (!draft || !packet || !key || !chosen)
 		return BUG;
 	__builtin_memset(draft, 0, sizeof(*draft));
-	int end = select_backend(packet, &id);
+	int end = choose_nat_backend(ctx, packet, chosen);
 
 	if (end != GO_ON)
 		return end;
-	*chosen = id;
+	id = *chosen;
 	struct sl_backend *backend = bpf_map_lookup_elem(&backend_pool, &id);
 
 	if (!backend)
 		return BUG;
-	if (backend->forwarding != SL_FORWARDING_NAT) /* the pool is just being changed */
-		return DROP(NO_BACKEND);
-	if ((backend->flags & SL_BACKEND_PRESENT) && packet->ipv6 != !!(backend->flags & SL_BACKEND_IPV6))
-		return DROP(FAMILY_MISMATCH);
-	end = admit(backend, packet->ip_length);
-	if (end != GO_ON)
-		return end;
 	void *data = (void *)(long)ctx->data;
 
 	if (data + ETHERNET > (void *)(long)ctx->data_end)
