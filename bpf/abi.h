@@ -12,7 +12,7 @@
 
 #include <linux/types.h>
 
-#define SL_ABI_VERSION 2
+#define SL_ABI_VERSION 3
 
 #define SL_MAX_BACKENDS 4096   /* backend id 0 is never used: an empty slot names it */
 #define SL_MAX_SERVICES 512    /* service id 0 is never used */
@@ -48,6 +48,8 @@ struct sl_services {
 
 /* There are too many for one multiplier: they are found among all the front's services, as sl_displaced_place says. */
 #define SL_SERVICES_DISPLACED 1u
+/* There are services for ranges of ports, or for every port: see sl_rest_place. */
+#define SL_SERVICES_REST 2u
 
 /* A place without an address has one that belongs to another place, so that no packet's address equals it. */
 struct sl_address4 {
@@ -69,6 +71,9 @@ struct sl_address6 {
 /* No packet has these: the key of a place without a service, and of what an address has that nat sends from. */
 #define SL_EMPTY_KEY 0xfffffffeu
 #define SL_REPLY_KEY 0xffffffffu
+/* Nor these: of a place that only ranges lead to, and of the service for every port of a protocol. */
+#define SL_RANGES_KEY 0xfffffffdu
+#define SL_REST_KEY(protocol) (0x01000000u | (__u32)(protocol) << 16)
 
 struct sl_service {
 	__u64 key;  /* SL_SERVICE_KEY */
@@ -77,7 +82,15 @@ struct sl_service {
 	__u32 holder_base, holder_slots; /* the holders of slots in transition; 0 slots: none is */
 	__u32 id;
 	__u32 flags;
-	__u64 pad[3];
+	__u32 first_range, ranges; /* of a place that sl_rest_place gives: the address's ranges for this protocol */
+	__u64 pad[2];
+};
+
+/* A service for several ports, in host order. Those of an address and protocol stand together, the lowest first. */
+struct sl_range {
+	__u16 first, last;
+	__u16 service; /* its place */
+	__u16 pad;
 };
 
 /* Of sl_service.flags: its pool's forwarding is nat, so its flows are looked up before a slot is. */
@@ -100,6 +113,7 @@ struct sl_front {
 	struct sl_address4 address4[1 << SL_ADDRESS_BITS];
 	struct sl_address6 address6[1 << SL_ADDRESS_BITS];
 	struct sl_service service[1 << SL_SERVICE_BITS];
+	struct sl_range range[SL_MAX_SERVICES];
 };
 
 static inline __attribute__((always_inline)) __u64 sl_fold6(__u64 high, __u64 low)
@@ -139,6 +153,12 @@ static inline __attribute__((always_inline)) __u64 sl_displaced_service(__u64 ke
 static inline __attribute__((always_inline)) __u64 sl_service_place(__u32 port_key, const struct sl_services *services)
 {
 	return services->base + ((__u64)(__u32)(port_key * services->multiplier) >> (services->shift & 63));
+}
+
+/* What an address has for the ports without a service of their own: two places before its others, for TCP and UDP. */
+static inline __attribute__((always_inline)) __u64 sl_rest_place(__u8 protocol, const struct sl_services *services)
+{
+	return services->base - (protocol == 17 ? 2 : 1);
 }
 
 /* The finaliser of MurmurHash3 (64 bit): the flow hash is sl_mix of client address, ports and the service's seed. */
@@ -329,9 +349,11 @@ struct sl_service_label {
 	char name[SL_NAME_LENGTH]; /* empty: free */
 	char pool[SL_NAME_LENGTH];
 	__u8 address[16];          /* IPv4 mapped */
-	__u16 port;                /* host order */
+	__u16 port;                /* host order; 0: every port */
 	__u8 protocol;             /* 6 or 17 */
-	__u8 pad[5];
+	__u8 pad;
+	__u16 port_end;            /* the last of a range; 0: one port */
+	__u8 pad2[2];
 };
 
 struct sl_table_label {

@@ -30,10 +30,13 @@ stage int classify(struct packet *packet, struct sl_front *front, const struct s
 	if (likely((__u32)service->key == key))
 		return GO_ON;
 	packet->service = 0;
-	return service->key == SL_REPLY_KEY && is_nat_port(packet->ports) &&
-			       (packet->protocol == TCP || packet->protocol == UDP) ?
-		       GO_ON :
-		       PARSE_SLOWLY;
+	if (service->key == SL_REPLY_KEY && is_nat_port(packet->ports) &&
+	    (packet->protocol == TCP || packet->protocol == UDP))
+		return GO_ON;
+	if (services->flags & SL_SERVICES_DISPLACED) /* the port may yet have a service of its own */
+		return PARSE_SLOWLY;
+	packet->service = find_rest(front, services, packet->protocol, packet->ports);
+	return packet->service ? GO_ON : PARSE_SLOWLY;
 }
 
 /* IPv4 without options, behind Ethernet without tags; 54 bytes are there. */

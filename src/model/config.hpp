@@ -61,13 +61,17 @@ BOOST_DESCRIBE_STRUCT(Pool, (),
 struct Service {
   std::string name;
   IpAddress address;
-  std::uint16_t port = 0;
+  std::uint16_t port = 0;                ///< 0: every port that no other service of the VIP has
+  std::optional<std::uint16_t> portEnd;  ///< the last port of a range that begins with `port`
   Protocol protocol = Protocol::tcp;
   std::string pool;
   bool enabled = true;
   bool operator==(const Service&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(Service, (), (name, address, port, protocol, pool, enabled))
+BOOST_DESCRIBE_STRUCT(Service, (), (name, address, port, portEnd, protocol, pool, enabled))
+
+/// "80", "8000-8099", or "any".
+std::string ports_to_string(std::uint16_t port, std::uint16_t last);
 
 /// An interface on which packets are balanced.
 struct XdpInterface {

@@ -75,7 +75,17 @@ inline constexpr Field field<&model::Service::address> = {
     .doc = "the VIP", .format = "ip", .example = R"("10.0.0.100")", .required = true};
 template <>
 inline constexpr Field field<&model::Service::port> = {
-    .doc = "port of the VIP", .min = 1, .max = 65535, .example = "80", .required = true};
+    .doc = "port of the VIP; 0: every port that no other service of the VIP has for this protocol",
+    .min = 0,
+    .max = 65535,
+    .example = "80",
+    .required = true};
+template <>
+inline constexpr Field field<&model::Service::portEnd> = {
+    .doc = "last port of a range that begins with port; a service with just one port goes before "
+           "it; absent: one port",
+    .min = 1,
+    .max = 65535};
 template <>
 inline constexpr Field field<&model::Service::protocol> = {.doc = "tcp or udp"};
 template <>

@@ -53,10 +53,12 @@ struct TableImage {
 
 struct ServiceKey {
   IpAddress address;
-  std::uint16_t port = 0;
+  std::uint16_t port = 0;  ///< 0: every port that no other service of the address has
   model::Protocol protocol = model::Protocol::tcp;
+  std::uint16_t port_end = 0;  ///< the last port of a range; 0: there is just one
   auto operator<=>(const ServiceKey&) const = default;
 };
+ServiceKey key_of(const model::Service& service);
 
 struct ServiceImage {
   std::uint16_t id = 0;

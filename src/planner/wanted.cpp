@@ -210,7 +210,7 @@ class Builder {
     for (const auto& service : config_.services) {
       if (!service.enabled)
         continue;
-      const ServiceKey key{service.address, service.port, service.protocol};
+      const auto key = planner::key_of(service);
       ServiceImage entry{.id = 0, .name = service.name, .pool = service.pool};
       if (const auto known = running_.services.find(key); known != running_.services.end())
         entry.id = known->second.id;
@@ -263,6 +263,12 @@ class Builder {
 };
 
 }  // namespace
+
+ServiceKey key_of(const model::Service& service) {
+  const auto last = service.portEnd.value_or(service.port);
+  return {service.address, service.port, service.protocol,
+          last > service.port ? last : std::uint16_t{0}};
+}
 
 Result<Image> wanted_image(const Image& running, const model::Config& config,
                            const model::Topology& topology, const PlanOptions& options,
