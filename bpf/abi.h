@@ -101,6 +101,13 @@ struct sl_range {
 #define SL_FRONT_DISPLACED4 2u /* the IPv4 addresses are too many for one multiplier */
 #define SL_FRONT_DISPLACED6 4u
 
+/* Of sl_front.fragments: what becomes of fragments for a VIP. */
+enum sl_fragments {
+	SL_FRAGMENTS_PASS,
+	SL_FRAGMENTS_DROP,
+	SL_FRAGMENTS_REASSEMBLE,
+};
+
 /* Everything that says which packets are ours. Two of them exist; the idle one is filled, then `active` changes. */
 struct sl_front {
 	__u64 multiplier4, multiplier6;
@@ -109,7 +116,8 @@ struct sl_front {
 	__u16 displacement4[1 << SL_DISPLACEMENT_BITS];
 	__u16 displacement6[1 << SL_DISPLACEMENT_BITS];
 	__u16 service_displacement[1 << SL_DISPLACEMENT_BITS];
-	__u64 pad[2];
+	__u64 fragments; /* enum sl_fragments */
+	__u64 pad;
 	struct sl_address4 address4[1 << SL_ADDRESS_BITS];
 	struct sl_address6 address6[1 << SL_ADDRESS_BITS];
 	struct sl_service service[1 << SL_SERVICE_BITS];
@@ -271,6 +279,23 @@ struct sl_flow {
 #define SL_IDLE_UDP 60
 #define SL_IDLE_TCP 3600
 
+/* ---- fragments: what became of the first one of a datagram ----
+ *
+ * key    a hash of what the datagram's fragments have in common
+ * value  backend id << 48 | SL_FRAGMENT_LIVE | service id << 32 | bits 16 to 31 of the flow's hash | epoch (16 bits);
+ *        backend 0: it went to the kernel. 0: free. SL_FRAGMENT_CLAIMED: being written.
+ */
+#define SL_FRAGMENT_BITS 13 /* lines: 512 KiB, 32,768 datagrams */
+#define SL_FRAGMENT_WAYS 4
+#define SL_FRAGMENT_LIFE 30 /* epochs that the others may come after the first */
+#define SL_FRAGMENT_LIVE (1ULL << 47)
+#define SL_FRAGMENT_CLAIMED (1ULL << 46)
+
+struct sl_fragment_line {
+	__u64 key[SL_FRAGMENT_WAYS];
+	__u64 value[SL_FRAGMENT_WAYS];
+};
+
 /* ---- what became of packets ---- */
 
 /* Verdicts are the kernel's XDP actions: 0 aborted, 1 drop, 2 pass, 3 tx, 4 redirect. */
@@ -282,7 +307,7 @@ enum sl_reason {
 	SL_REASON_NOT_IP,               /* neither IPv4 nor IPv6 */
 	SL_REASON_NOT_OURS,             /* no service and no nat source has this address */
 	SL_REASON_NO_SERVICE,           /* the VIP is ours, the port or protocol is not */
-	SL_REASON_FRAGMENT,             /* a fragment for a VIP */
+	SL_REASON_FRAGMENT,             /* a fragment for a VIP; dropped where the configuration says so */
 	SL_REASON_ICMP,                 /* ICMP or ICMPv6 for a VIP */
 	SL_REASON_OTHER_PROTOCOL,       /* a VIP's, but neither TCP, UDP nor ICMP */
 	SL_REASON_TRUNCATED,            /* shorter than its headers say */
@@ -297,6 +322,7 @@ enum sl_reason {
 	SL_REASON_NO_HEADROOM,          /* no room before the packet for an outer header */
 	SL_REASON_EXTENSION_CHAIN,      /* more IPv6 extension headers than are followed */
 	SL_REASON_FAMILY_MISMATCH,      /* nat cannot carry this address family to that backend */
+	SL_REASON_FRAGMENT_EARLY,       /* a fragment that came before its datagram's first, or long after it */
 	/* tx, redirect */
 	SL_REASON_NAT,
 	SL_REASON_NAT_REPLY,
@@ -374,6 +400,7 @@ SL_ASSERT(sizeof(struct sl_service) == 64, "sl_service");
 SL_ASSERT(sizeof(struct sl_backend) == 64, "sl_backend");
 SL_ASSERT(sizeof(struct sl_flow_key) == 40, "sl_flow_key");
 SL_ASSERT(sizeof(struct sl_flow) == 64, "sl_flow");
+SL_ASSERT(sizeof(struct sl_fragment_line) == 64, "sl_fragment_line");
 SL_ASSERT(sizeof(struct sl_counter) == 16, "sl_counter");
 SL_ASSERT(sizeof(struct sl_traffic) == 64, "sl_traffic");
 SL_ASSERT(sizeof(struct sl_stats) % 64 == 0, "sl_stats");

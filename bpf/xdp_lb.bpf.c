@@ -15,6 +15,7 @@
 #include "stages/forward.h"
 #include "stages/flow.h"
 #include "stages/nat.h"
+#include "stages/fragment.h"
 
 /* A packet of a service, or a reply: to its backend or client. Returns the packet's end. */
 stage int deliver(struct xdp_md *ctx, const struct packet *packet)
@@ -32,6 +33,8 @@ static __noinline int deliver_slow(struct xdp_md *ctx, struct sl_stats *stats)
 	struct packet packet = {.stats = stats, .bytes = ctx->data_end - ctx->data};
 	int end = parse_slow(ctx, &packet);
 
+	if (packet.fragment)
+		return deliver_fragment(ctx, &packet, end);
 	return end == GO_ON ? deliver(ctx, &packet) : end;
 }
 

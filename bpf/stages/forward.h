@@ -117,14 +117,11 @@ stage int address_frame(struct xdp_md *ctx, const struct sl_backend *backend)
 	return GO_ON;
 }
 
-/* dsr-l2 and dsr-ipip: no state, the slot decides. Returns the packet's end. */
-stage int forward_dsr(struct xdp_md *ctx, const struct packet *packet)
+/* To a backend by direct return. Returns the packet's end. */
+stage int forward_to(struct xdp_md *ctx, const struct packet *packet, __u32 service, __u32 id)
 {
-	__u32 service = packet->service->id, id = 0, reason;
-	int end = select_backend(packet->service, packet->hash, &id);
-
-	if (unlikely(end != GO_ON))
-		return count_dropped(packet->stats, service, 0, end);
+	__u32 reason;
+	int end;
 	struct sl_backend *backend = bpf_map_lookup_elem(&backend_pool, &id);
 
 	if (unlikely(!backend))
@@ -148,6 +145,17 @@ stage int forward_dsr(struct xdp_md *ctx, const struct packet *packet)
 		count_edges(packet->stats, service, id, opens(packet->tcp_flags),
 			    !!(packet->tcp_flags & (TCP_FIN | TCP_RST)));
 	return send(backend->interface, reason);
+}
+
+/* dsr-l2 and dsr-ipip: no state, the slot decides. Returns the packet's end. */
+stage int forward_dsr(struct xdp_md *ctx, const struct packet *packet)
+{
+	__u32 service = packet->service->id, id = 0;
+	int end = select_backend(packet->service, packet->hash, &id);
+
+	if (unlikely(end != GO_ON))
+		return count_dropped(packet->stats, service, 0, end);
+	return forward_to(ctx, packet, service, id);
 }
 
 #endif

@@ -53,6 +53,7 @@ struct packet {
 	__u8 protocol;
 	__u8 ipv6;
 	__u8 tcp_flags; /* 0 for UDP */
+	__u8 fragment;  /* offset of the header that says it is one, where fragments are followed; 0: it is whole */
 };
 
 #endif

@@ -8,6 +8,7 @@
 #define SLUICE_PARSE_H
 
 #define PARSE_SLOWLY (-2)
+#define LATER_FRAGMENT (-3) /* of what parse_slow returns: a fragment without ports that is to be followed */
 #define ETHERNET 14
 #define IPV6_EXTENSIONS 6 /* headers that are followed */
 
@@ -123,8 +124,23 @@ stage int classify_slowly(struct packet *packet, struct sl_front *front, __u32 a
 	return GO_ON;
 }
 
-/* Skips IPv6 extension headers. Returns the protocol behind them and moves *l4, or an end. */
-stage int skip_extensions(void *data, void *end, __u8 protocol, __u32 *l4)
+/* Is this address one that services have, and not one that packets come back to or from? */
+stage int is_vip(__u32 address_id)
+{
+	return address_id && !(address_id & (SL_ADDRESS_NAT_SOURCE | SL_ADDRESS_PRESERVING_BACKEND));
+}
+
+/* What becomes of a fragment: an end, or GO_ON where it is followed. */
+stage int judge_fragment(const struct sl_front *front, __u32 address_id)
+{
+	if (!is_vip(address_id) || front->fragments == SL_FRAGMENTS_PASS)
+		return PASS(FRAGMENT);
+	return front->fragments == SL_FRAGMENTS_REASSEMBLE ? GO_ON : DROP(FRAGMENT);
+}
+
+/* Skips IPv6 extension headers. Returns the protocol behind them and moves *l4, or an end; sets *fragment to the offset of the
+ * header of a fragment, behind which there is nothing to skip in a later one. */
+stage int skip_extensions(void *data, void *end, __u8 protocol, __u32 *l4, __u8 *fragment)
 {
 	__u32 at = *l4;
 
@@ -138,8 +154,14 @@ stage int skip_extensions(void *data, void *end, __u8 protocol, __u32 *l4)
 		if (header + 8 > end)
 			return PASS(TRUNCATED);
 		if (protocol == 44) { /* a fragment header is 8 bytes; one that holds the whole packet is none */
-			if (AT(header, 2, __be16) & bpf_htons(0xfff9))
-				return PASS(FRAGMENT);
+			__be16 part = AT(header, 2, __be16) & bpf_htons(0xfff9);
+
+			if (part)
+				*fragment = at;
+			if (part & bpf_htons(0xfff8)) {
+				*l4 = AT(header, 0, __u8);
+				return LATER_FRAGMENT;
+			}
 			at += 8;
 		} else {
 			at += (AT(header, 1, __u8) + 1u) * 8;
@@ -193,12 +215,24 @@ static __noinline int parse_slow(struct xdp_md *ctx, struct packet *packet)
 			return PASS(MALFORMED);
 		if (ip + packet->ip_length > end)
 			return PASS(TRUNCATED);
-		if (AT(ip, 6, __be16) & bpf_htons(0x3fff))
-			return PASS(FRAGMENT);
-		l4 = l3 + header;
+		__be16 part = AT(ip, 6, __be16) & bpf_htons(0x3fff);
+
 		protocol = AT(ip, 9, __u8);
-		high = source;
 		packet->ipv6 = 0;
+		if (part) {
+			int judged = judge_fragment(front, id);
+
+			if (judged != GO_ON)
+				return judged;
+			packet->fragment = l3;
+			if (part & bpf_htons(0x1fff)) {
+				packet->l3 = l3;
+				packet->protocol = protocol;
+				return LATER_FRAGMENT;
+			}
+		}
+		l4 = l3 + header;
+		high = source;
 	} else if (type == ETH_IPV6) {
 		void *ip = data + l3;
 
@@ -222,12 +256,27 @@ static __noinline int parse_slow(struct xdp_md *ctx, struct packet *packet)
 			return PASS(TRUNCATED);
 		packet->ip_length = length;
 		l4 = l3 + 40;
-		protocol = skip_extensions(data, end, AT(ip, 6, __u8), &l4);
-		if (protocol > 0xff)
-			/* A chain too long is dropped only where it is for a VIP; a backend's is its own affair. */
-			return id && !(id & (SL_ADDRESS_NAT_SOURCE | SL_ADDRESS_PRESERVING_BACKEND)) ? protocol :
-												       PASS(NOT_OURS);
+		__u8 fragment = 0;
+
 		packet->ipv6 = 1;
+		protocol = skip_extensions(data, end, AT(ip, 6, __u8), &l4, &fragment);
+		/* A chain too long is dropped only where it is for a VIP; a backend's is its own affair. */
+		if ((fragment || protocol > 0xff) && !is_vip(id))
+			return PASS(NOT_OURS);
+		if (fragment) {
+			int judged = judge_fragment(front, id);
+
+			if (judged != GO_ON)
+				return judged;
+			packet->fragment = fragment;
+			if (protocol == LATER_FRAGMENT) {
+				packet->l3 = l3;
+				packet->protocol = l4;
+				return LATER_FRAGMENT;
+			}
+		}
+		if (protocol > 0xff)
+			return protocol;
 	} else {
 		return PASS(NOT_IP);
 	}

@@ -28,6 +28,10 @@ BOOST_DESCRIBE_ENUM(Forwarding, nat, dsr_l2, dsr_ipip)
 enum class XdpMode { SKB, DRV, HW };
 BOOST_DESCRIBE_ENUM(XdpMode, SKB, DRV, HW)
 
+/// What becomes of fragments for a VIP; `reassemble`: later ones follow the first to its backend.
+enum class Fragments { drop, pass, reassemble };
+BOOST_DESCRIBE_ENUM(Fragments, drop, pass, reassemble)
+
 /// A server behind a VIP.
 struct Backend {
   IpAddress ip;
@@ -84,13 +88,15 @@ BOOST_DESCRIBE_STRUCT(XdpInterface, (), (name, mode))
 struct XdpSettings {
   std::vector<XdpInterface> interfaces;
   Forwarding forwarding = Forwarding::nat;
+  Fragments fragments = Fragments::pass;
   /// Prefix of the outer source addresses of dsr-ipip; its host bits vary with the flow. IPv4 /16
   /// or shorter, IPv6 /112 or shorter. Absent: the way out's own address, which does not vary.
   std::optional<std::string> encapSource;
   std::optional<std::string> encapSource6;
   bool operator==(const XdpSettings&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(XdpSettings, (), (interfaces, forwarding, encapSource, encapSource6))
+BOOST_DESCRIBE_STRUCT(XdpSettings, (),
+                      (interfaces, forwarding, fragments, encapSource, encapSource6))
 
 struct NatSettings {
   /// Addresses that nat sends from, at most one of each family; none: the way out's own address.

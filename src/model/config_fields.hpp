@@ -113,6 +113,10 @@ template <>
 inline constexpr Field field<&model::XdpSettings::forwarding> = {
     .doc = "of pools that do not say otherwise"};
 template <>
+inline constexpr Field field<&model::XdpSettings::fragments> = {
+    .doc = "what becomes of IP fragments for a VIP: drop; pass = to the kernel; reassemble = "
+           "those of dsr services follow the first fragment to its backend, within 30 s"};
+template <>
 inline constexpr Field field<&model::XdpSettings::encapSource> = {
     .doc = "dsr-ipip: IPv4 prefix of /16 or shorter whose last 16 bits vary with the flow in the "
            "outer source address; absent: the way out's own address",

@@ -79,6 +79,7 @@ struct Image {
   std::map<std::string, TableImage> tables;  ///< by pool
   std::map<ServiceKey, ServiceImage> services;
   std::map<std::string, InterfaceImage> interfaces;  ///< by name, attached ones
+  model::Fragments fragments = model::Fragments::pass;
   bool operator==(const Image&) const = default;
 };
 

@@ -35,7 +35,7 @@ bool front_differs(const Image& before, const Image& after) {
     return a.first == b.first && a.second.base == b.second.base &&
            a.second.slots.size() == b.second.slots.size();
   };
-  return before.services != after.services ||
+  return before.services != after.services || before.fragments != after.fragments ||
          !std::ranges::equal(before.tables, after.tables, same_range) ||
          reply_addresses(before) != reply_addresses(after) ||
          pool_forwarding(before) != pool_forwarding(after);
@@ -120,7 +120,7 @@ Result<Plan> make_plan(const Image& running, const model::Config& wanted,
   }
   add_table_steps(plan, running);
   if (front_differs(running, plan.after))
-    plan.steps.push_back(SwapFront{plan.after.services});
+    plan.steps.push_back(SwapFront{plan.after.services, plan.after.fragments});
   add_forget_steps(plan, running);
   add_detach_steps(plan, running);
   return plan;

@@ -32,6 +32,7 @@ struct FillTable {
 /// world.
 struct SwapFront {
   std::map<ServiceKey, ServiceImage> services;
+  model::Fragments fragments = model::Fragments::pass;
 };
 /// Frees a range that no service points to any more (after a grace period).
 struct ForgetTable {

@@ -30,6 +30,7 @@ class Builder {
 
   Result<Image> build(const PlanOptions& options) {
     warn_of_foreign_sources();
+    image_.fragments = config_.xdp.fragments;
     const auto pools = model::effective_pools(config_);
     if (auto added = add_interfaces(options); !added)
       return fail(added.error());

@@ -1,5 +1,6 @@
-sluice_kernel_test(packets SOURCES packet.cpp loader_fixture.cpp packets_fixture.cpp packets_dsr_test.cpp packets_nat_test.cpp
-                                   packets_pass_test.cpp packets_ports_test.cpp packets_property_test.cpp
+sluice_kernel_test(packets SOURCES packet.cpp loader_fixture.cpp packets_fixture.cpp packets_dsr_test.cpp
+                                   packets_fragment_test.cpp packets_nat_test.cpp packets_pass_test.cpp
+                                   packets_ports_test.cpp packets_property_test.cpp
                    USES dataplane_xdp planner)
 sluice_kernel_test(programs SOURCES packet.cpp programs_test.cpp USES base LIBRARIES PkgConfig::LIBBPF)
 target_compile_definitions(kernel_programs PRIVATE SLUICE_BPF_OBJECTS="${PROJECT_BINARY_DIR}/bpf"

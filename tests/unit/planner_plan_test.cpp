@@ -181,6 +181,27 @@ TEST_F(PlannerPlan, ServiceComesAndGoesWithoutTouchingTables) {
   EXPECT_EQ(steps_of<SwapFront>(made).at(0).services.size(), 1u);
 }
 
+TEST_F(PlannerPlan, AnotherChoiceForFragmentsIsANewFrontAndNothingElse) {
+  apply();
+  config.xdp.fragments = model::Fragments::drop;
+  const auto made = apply();
+  ASSERT_EQ(made.steps.size(), 1u) << test::text_of(made);
+  EXPECT_EQ(steps_of<SwapFront>(made).at(0).fragments, model::Fragments::drop);
+}
+
+TEST_F(PlannerPlan, ARangeIsAnotherServiceThanItsFirstPort) {
+  apply();
+  config.services[0].portEnd = static_cast<std::uint16_t>(config.services[0].port + 9);
+  const auto made = apply();
+  ASSERT_EQ(steps_of<SwapFront>(made).size(), 1u);
+  const auto& services = steps_of<SwapFront>(made).at(0).services;
+  ASSERT_EQ(services.size(), 1u);
+  EXPECT_EQ(services.begin()->first.port_end, *config.services[0].portEnd);
+  config.services[0].portEnd = config.services[0].port;
+  apply();
+  EXPECT_EQ(plane.image.services.begin()->first.port_end, 0) << "a range of one port is that port";
+}
+
 TEST_F(PlannerPlan, DisabledServiceIsNotInTheFront) {
   config.services[0].enabled = false;
   apply();

@@ -197,6 +197,7 @@ class Plane {
   }
   void take(const planner::SwapFront& step) {
     image.services = step.services;
+    image.fragments = step.fragments;
     seen_.tables = image.tables;
     seen_.services = image.services;
   }

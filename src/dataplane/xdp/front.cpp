@@ -291,6 +291,18 @@ bool place_addresses(const std::map<IpAddress, std::uint32_t>& ids,
 
 }  // namespace
 
+std::uint64_t fragments_of(model::Fragments fragments) {
+  switch (fragments) {
+  case model::Fragments::drop:
+    return SL_FRAGMENTS_DROP;
+  case model::Fragments::reassemble:
+    return SL_FRAGMENTS_REASSEMBLE;
+  case model::Fragments::pass:
+    break;
+  }
+  return SL_FRAGMENTS_PASS;
+}
+
 std::uint64_t service_seed(const planner::ServiceKey& key) {
   const auto words = words6(key.address);
   const std::uint64_t rest = std::uint64_t{key.port_end} << 24 | std::uint64_t{key.port} << 8 |
@@ -300,6 +312,7 @@ std::uint64_t service_seed(const planner::ServiceKey& key) {
 
 Result<void> build_front(const planner::Image& image, sl_front& front) {
   std::memset(&front, 0, sizeof front);
+  front.fragments = fragments_of(image.fragments);
   const auto ids = number_addresses(image);
   for (const auto& [key, backend] : image.backends)
     if (backend.forwarding == model::Forwarding::nat && backend.preserve_client_address)

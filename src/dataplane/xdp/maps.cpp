@@ -32,6 +32,7 @@ constexpr Layout layouts[] = {
     {".bss.front", 2 * sizeof(sl_front)},
     {".bss.slots", (SL_SLOT_ARENA + 2) * sizeof(std::uint32_t)},
     {".bss.control", sizeof(sl_control)},
+    {".bss.fragments", sizeof(sl_fragment_line) << SL_FRAGMENT_BITS},
     {"backend_pool", sizeof(sl_backend)},
     {"xdp_stats_map", sizeof(sl_stats)},
     {"nat_flows", sizeof(sl_flow)},
