@@ -22,6 +22,8 @@
 #define SL_SLOT_ARENA (6u * 1024 * 1024) /* u32 slots: 24 MiB */
 #define SL_NAME_LENGTH 64      /* of a pool's or service's name, with the closing zero */
 
+#define SL_MAX_ACCESS_ENTRIES 100000 /* prefixes of clients that may or may not reach the VIPs */
+
 #define SL_NAT_FIRST_PORT 20000
 #define SL_NAT_LAST_PORT 31999
 
@@ -95,6 +97,8 @@ struct sl_range {
 
 /* Of sl_service.flags: its pool's forwarding is nat, so its flows are looked up before a slot is. */
 #define SL_SERVICE_NAT 1u
+/* There are access lists: the packet's source is looked up before anything is done for it. */
+#define SL_SERVICE_GUARDED 0x100u
 
 /* Of sl_front.flags: what else there is to do with a packet whose address was not found at once. */
 #define SL_FRONT_REPLY_BY_SOURCE 1u
@@ -108,6 +112,31 @@ enum sl_fragments {
 	SL_FRAGMENTS_REASSEMBLE,
 };
 
+/* Which clients may reach the VIPs. */
+enum sl_access_action {
+	SL_ACCESS_ALLOW,
+	SL_ACCESS_DENY,
+};
+
+/* Keys of the access lists: bits of the prefix that count, and the address in network order. */
+struct sl_prefix4 {
+	__u32 length;
+	__be32 address;
+};
+
+struct sl_prefix6 {
+	__u32 length;
+	__u32 address[4];
+};
+
+struct sl_access {
+	__u32 on;        /* 0: nobody is asked for */
+	__u32 list;      /* which of the two tables of a family counts */
+	__u32 otherwise; /* enum sl_access_action: for clients that no entry holds */
+	__u32 entries;   /* both families together */
+	__u64 digest;    /* of the entries, for the daemon to know them again */
+};
+
 /* Everything that says which packets are ours. Two of them exist; the idle one is filled, then `active` changes. */
 struct sl_front {
 	__u64 multiplier4, multiplier6;
@@ -117,7 +146,8 @@ struct sl_front {
 	__u16 displacement6[1 << SL_DISPLACEMENT_BITS];
 	__u16 service_displacement[1 << SL_DISPLACEMENT_BITS];
 	__u64 fragments; /* enum sl_fragments */
-	__u64 pad;
+	struct sl_access access;
+	__u64 pad[6];
 	struct sl_address4 address4[1 << SL_ADDRESS_BITS];
 	struct sl_address6 address6[1 << SL_ADDRESS_BITS];
 	struct sl_service service[1 << SL_SERVICE_BITS];
@@ -323,6 +353,7 @@ enum sl_reason {
 	SL_REASON_EXTENSION_CHAIN,      /* more IPv6 extension headers than are followed */
 	SL_REASON_FAMILY_MISMATCH,      /* nat cannot carry this address family to that backend */
 	SL_REASON_FRAGMENT_EARLY,       /* a fragment that came before its datagram's first, or long after it */
+	SL_REASON_DENIED,               /* the access lists keep its source from the VIPs */
 	/* tx, redirect */
 	SL_REASON_NAT,
 	SL_REASON_NAT_REPLY,

@@ -10,6 +10,7 @@
 #include "stages/maps.h"
 #include "stages/account.h"
 #include "stages/service.h"
+#include "stages/access.h"
 #include "stages/parse.h"
 #include "stages/select.h"
 #include "stages/forward.h"
@@ -38,6 +39,20 @@ static __noinline int deliver_slow(struct xdp_md *ctx, struct sl_stats *stats)
 	return end == GO_ON ? deliver(ctx, &packet) : end;
 }
 
+/* What the fast paths found, if it is of a service that they can finish. Returns the packet's end. */
+stage int deliver_fast(struct xdp_md *ctx, const struct packet *packet)
+{
+	if (unlikely(!packet->service))
+		return PARSE_SLOWLY;
+	if (unlikely(packet->service->flags)) {
+		int end = packet->service->flags == SL_SERVICE_GUARDED ? check_source(ctx, packet->ipv6) : PARSE_SLOWLY;
+
+		if (end != GO_ON)
+			return end;
+	}
+	return forward_dsr(ctx, packet);
+}
+
 SEC("xdp")
 int xdp_lb(struct xdp_md *ctx)
 {
@@ -54,12 +69,12 @@ int xdp_lb(struct xdp_md *ctx)
 		if (likely((word & 0xffffff) == (0x450000 | ETH_IPV4))) {
 			end = parse_ipv4(&packet, active_front(), data);
 			if (likely(end == GO_ON))
-				end = packet.service && !packet.service->flags ? forward_dsr(ctx, &packet) : PARSE_SLOWLY;
+				end = deliver_fast(ctx, &packet);
 		} else if (likely((word & 0xf0ffff) == (0x600000 | ETH_IPV6) &&
 				  data + 74 <= (void *)(long)ctx->data_end)) {
 			end = parse_ipv6(&packet, active_front(), data);
 			if (likely(end == GO_ON))
-				end = packet.service && !packet.service->flags ? forward_dsr(ctx, &packet) : PARSE_SLOWLY;
+				end = deliver_fast(ctx, &packet);
 		}
 	}
 	if (unlikely(end == PARSE_SLOWLY))

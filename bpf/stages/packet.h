@@ -24,6 +24,7 @@
 #define TCP_RST 0x04
 #define TCP_ACK 0x10
 
+#define ETHERNET 14
 #define ETH_IPV4 0x0008 /* ethertypes as they are loaded on a little-endian machine */
 #define ETH_IPV6 0xdd86
 #define ETH_VLAN 0x0081

@@ -9,8 +9,13 @@
 
 #define PARSE_SLOWLY (-2)
 #define LATER_FRAGMENT (-3) /* of what parse_slow returns: a fragment without ports that is to be followed */
-#define ETHERNET 14
 #define IPV6_EXTENSIONS 6 /* headers that are followed */
+
+/* Is this address one that services have, and not one that packets come back to or from? */
+stage int is_vip(__u32 address_id)
+{
+	return address_id && !(address_id & (SL_ADDRESS_NAT_SOURCE | SL_ADDRESS_PRESERVING_BACKEND));
+}
 
 /* Is this destination port one that nat gives to flows? */
 stage int is_nat_port(__u32 ports)
@@ -124,12 +129,6 @@ stage int classify_slowly(struct packet *packet, struct sl_front *front, __u32 a
 	return GO_ON;
 }
 
-/* Is this address one that services have, and not one that packets come back to or from? */
-stage int is_vip(__u32 address_id)
-{
-	return address_id && !(address_id & (SL_ADDRESS_NAT_SOURCE | SL_ADDRESS_PRESERVING_BACKEND));
-}
-
 /* What becomes of a fragment: an end, or GO_ON where it is followed. */
 stage int judge_fragment(const struct sl_front *front, __u32 address_id)
 {
@@ -208,6 +207,8 @@ static __noinline int parse_slow(struct xdp_md *ctx, struct packet *packet)
 		} else if (!is_reply_by_source4(front, source)) {
 			return PASS(NOT_OURS);
 		}
+		if (front->access.on && is_vip(id) && is_denied4(front, source))
+			return DROP(DENIED);
 		__u32 header = (AT(ip, 0, __u8) & 15) * 4;
 
 		packet->ip_length = bpf_ntohs(AT(ip, 2, __be16));
@@ -248,6 +249,8 @@ static __noinline int parse_slow(struct xdp_md *ctx, struct packet *packet)
 		} else if (!is_reply_by_source6(front, high, low)) {
 			return PASS(NOT_OURS);
 		}
+		if (front->access.on && is_vip(id) && is_denied6(front, high, low))
+			return DROP(DENIED);
 		if ((AT(ip, 0, __u8) >> 4) != 6)
 			return PASS(MALFORMED);
 		__u32 length = bpf_ntohs(AT(ip, 4, __be16)) + 40u;

@@ -12,30 +12,11 @@ constexpr std::array<std::string_view, 5> verdicts{"aborted", "drop", "pass", "t
 
 // In the order of enum sl_reason.
 constexpr std::array<std::string_view, SL_REASON_COUNT> reasons{
-    "not-ip",
-    "not-ours",
-    "no-service",
-    "fragment",
-    "icmp",
-    "other-protocol",
-    "truncated",
-    "malformed",
-    "unknown-reply",
-    "no-backend",
-    "unresolved",
-    "too-big",
-    "no-port",
-    "flow-table-full",
-    "no-headroom",
-    "extension-chain",
-    "family-mismatch",
-    "fragment-early",
-    "nat",
-    "nat-reply",
-    "dsr-l2",
-    "dsr-ipip4",
-    "dsr-ipip6",
-    "bug",
+    "not-ip",          "not-ours",        "no-service",     "fragment",        "icmp",
+    "other-protocol",  "truncated",       "malformed",      "unknown-reply",   "no-backend",
+    "unresolved",      "too-big",         "no-port",        "flow-table-full", "no-headroom",
+    "extension-chain", "family-mismatch", "fragment-early", "denied",          "nat",
+    "nat-reply",       "dsr-l2",          "dsr-ipip4",      "dsr-ipip6",       "bug",
 };
 static_assert(reasons[SL_REASON_NAT] == "nat" && reasons[SL_REASON_NO_BACKEND] == "no-backend" &&
               reasons[SL_REASON_BUG] == "bug");

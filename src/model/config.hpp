@@ -118,6 +118,19 @@ struct TelemetrySettings {
 };
 BOOST_DESCRIBE_STRUCT(TelemetrySettings, (), (intervalMs))
 
+/// Whether a client may reach the VIPs.
+enum class Access { allow, deny };
+BOOST_DESCRIBE_ENUM(Access, allow, deny)
+
+struct SecuritySettings {
+  /// Prefixes or addresses of clients. The longest one that holds a client decides; where it stands
+  /// in both lists, the client is allowed.
+  std::vector<std::string> denyList, allowList;
+  Access defaultAction = Access::allow;  ///< for clients that are in no list
+  bool operator==(const SecuritySettings&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(SecuritySettings, (), (denyList, allowList, defaultAction))
+
 /// The whole document.
 struct Config {
   std::vector<Service> services;
@@ -127,9 +140,11 @@ struct Config {
   NatSettings nat;
   MaglevSettings maglev;
   TelemetrySettings telemetry;
+  SecuritySettings security;
   bool operator==(const Config&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(Config, (), (services, pools, l4_backends, xdp, nat, maglev, telemetry))
+BOOST_DESCRIBE_STRUCT(Config, (),
+                      (services, pools, l4_backends, xdp, nat, maglev, telemetry, security))
 
 /// The pool as it counts: defaults filled in, and for `default` the content of `l4_backends`.
 struct EffectivePool {

@@ -143,6 +143,22 @@ template <>
 inline constexpr Field field<&model::TelemetrySettings::intervalMs> = {
     .doc = "how often the counters are read", .min = 100, .max = 60000, .unit = "ms"};
 template <>
+inline constexpr Field field<&model::SecuritySettings::denyList> = {
+    .doc = "clients whose packets for a VIP are dropped: prefixes or addresses; the longest prefix "
+           "that holds a client decides",
+    .max_length = 64,
+    .max_items = model::max_access_entries,
+    .example = R"(["198.51.100.0/24"])"};
+template <>
+inline constexpr Field field<&model::SecuritySettings::allowList> = {
+    .doc = "clients that may reach the VIPs, in spite of a shorter or the same prefix in denyList",
+    .max_length = 64,
+    .max_items = model::max_access_entries,
+    .example = R"(["198.51.100.7"])"};
+template <>
+inline constexpr Field field<&model::SecuritySettings::defaultAction> = {
+    .doc = "for clients that are in no list: allow or deny"};
+template <>
 inline constexpr Field field<&model::Config::services> = {.doc = "VIPs",
                                                           .max_items = model::max_services};
 template <>

@@ -69,6 +69,8 @@ class Validator {
     check_encapsulation("/xdp/encapSource", config_.xdp.encapSource, true);
     check_encapsulation("/xdp/encapSource6", config_.xdp.encapSource6, false);
     check_interfaces(topology);
+    check_access_list("security/denyList", config_.security.denyList);
+    check_access_list("security/allowList", config_.security.allowList);
     check_room();
     check_addresses(true);
     check_addresses(false);
@@ -373,6 +375,23 @@ class Validator {
     }
   }
 
+  void check_access_list(const char* list, const std::vector<std::string>& entries) {
+    for (std::size_t i = 0; i < entries.size(); i++) {
+      const auto prefix = parse_source(entries[i]);
+      if (prefix && has_no_host_bits(*prefix))
+        continue;
+      const auto pointer = at(list, i);
+      if (!readable(pointer))
+        continue;
+      if (!prefix)
+        fault(pointer, "'" + entries[i] + "' is neither a prefix nor an address",
+              "write it as 198.51.100.0/24, 2001:db8::/32 or 198.51.100.7");
+      else
+        fault(pointer, "'" + entries[i] + "' has bits set after its prefix",
+              "set them to zero, or give a longer prefix");
+    }
+  }
+
   void check_count(const std::string& pointer, const std::string& what, std::size_t count,
                    std::size_t most) {
     if (count > most)
@@ -391,6 +410,9 @@ class Validator {
       slots += pool.backends.empty() ? 0 : pool.table_size;
     }
     check_count("/pools", "backends in all pools together", backends, max_backends);
+    check_count("/security", "entries in both access lists together",
+                config_.security.denyList.size() + config_.security.allowList.size(),
+                max_access_entries);
     // The codec bounds the list; the pool default counts even where it is not declared.
     if (config_.pools.size() <= max_pools)
       check_count("/pools", "pools, default included", pools_.size(), max_pools);

@@ -33,6 +33,10 @@ struct Describe {
       return "leave pool " + step.pool + " without slots: it has no enabled backend";
     return "fill " + std::to_string(step.table.slots.size()) + " slots of pool " + step.pool;
   }
+  std::string operator()(const FillAccessList& step) const {
+    return "write access lists of " + std::to_string(step.entries.size()) +
+           (step.entries.size() == 1 ? " entry" : " entries");
+  }
   std::string operator()(const SwapFront& step) const {
     return "switch to a new front of " + counted(step.services.size(), "service");
   }

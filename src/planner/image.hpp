@@ -73,6 +73,23 @@ struct InterfaceImage {
   bool operator==(const InterfaceImage&) const = default;
 };
 
+/// A prefix of clients that may or may not reach the VIPs.
+struct AccessEntry {
+  IpAddress address;
+  std::uint8_t length = 0;
+  model::Access action = model::Access::deny;
+  bool operator==(const AccessEntry&) const = default;
+};
+
+/// What is known of the access lists that count; their entries are only written.
+struct AccessImage {
+  std::uint32_t list = 0;  ///< which of the two lists that the data plane has
+  std::uint32_t entries = 0;
+  std::uint64_t digest = 0;  ///< of the entries; 0 where there are none
+  model::Access otherwise = model::Access::allow;
+  bool operator==(const AccessImage&) const = default;
+};
+
 /// All that the data plane holds.
 struct Image {
   std::map<BackendKey, BackendImage> backends;
@@ -80,6 +97,7 @@ struct Image {
   std::map<ServiceKey, ServiceImage> services;
   std::map<std::string, InterfaceImage> interfaces;  ///< by name, attached ones
   model::Fragments fragments = model::Fragments::pass;
+  AccessImage access;
   bool operator==(const Image&) const = default;
 };
 

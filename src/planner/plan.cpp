@@ -5,6 +5,7 @@
 #include <set>
 
 #include "maglev/maglev.hpp"
+#include "planner/access.hpp"
 #include "planner/wanted.hpp"
 
 namespace sluice::planner {
@@ -36,6 +37,7 @@ bool front_differs(const Image& before, const Image& after) {
            a.second.slots.size() == b.second.slots.size();
   };
   return before.services != after.services || before.fragments != after.fragments ||
+         before.access != after.access ||
          !std::ranges::equal(before.tables, after.tables, same_range) ||
          reply_addresses(before) != reply_addresses(after) ||
          pool_forwarding(before) != pool_forwarding(after);
@@ -119,8 +121,10 @@ Result<Plan> make_plan(const Image& running, const model::Config& wanted,
       plan.steps.push_back(PutBackend{key, backend});
   }
   add_table_steps(plan, running);
+  if (const auto& access = plan.after.access; access.entries && access.list != running.access.list)
+    plan.steps.push_back(FillAccessList{access, access_entries(wanted.security)});
   if (front_differs(running, plan.after))
-    plan.steps.push_back(SwapFront{plan.after.services, plan.after.fragments});
+    plan.steps.push_back(SwapFront{plan.after.services, plan.after.fragments, plan.after.access});
   add_forget_steps(plan, running);
   add_detach_steps(plan, running);
   return plan;

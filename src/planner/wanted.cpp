@@ -7,6 +7,7 @@
 
 #include "abi.h"
 #include "maglev/maglev.hpp"
+#include "planner/access.hpp"
 #include "planner/room.hpp"
 #include "planner/ways.hpp"
 
@@ -31,6 +32,7 @@ class Builder {
   Result<Image> build(const PlanOptions& options) {
     warn_of_foreign_sources();
     image_.fragments = config_.xdp.fragments;
+    add_access();
     const auto pools = model::effective_pools(config_);
     if (auto added = add_interfaces(options); !added)
       return fail(added.error());
@@ -222,6 +224,19 @@ class Builder {
       image_.services.emplace(key, std::move(entry));
     }
     return {};
+  }
+
+  /// A list that differs goes beside the one that counts.
+  void add_access() {
+    const auto entries = access_entries(config_.security);
+    auto& access = image_.access;
+    access.list = running_.access.list;
+    access.entries = static_cast<std::uint32_t>(entries.size());
+    access.digest = entries.empty() ? 0 : digest_of(entries);
+    access.otherwise = config_.security.defaultAction;
+    if (!entries.empty() &&
+        (running_.access.entries != access.entries || running_.access.digest != access.digest))
+      access.list ^= 1;
   }
 
   Result<void> add_interfaces(const PlanOptions& options) {

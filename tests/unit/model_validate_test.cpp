@@ -199,6 +199,25 @@ TEST(Validate, EncapsulationNeedsRoomToVary) {
     EXPECT_THAT(with("encapSource6", bad), ElementsAre("/xdp/encapSource6")) << bad;
 }
 
+TEST(Validate, AccessListsHoldPrefixesAndAddresses) {
+  EXPECT_THAT(
+      pointers(R"({"security": {"denyList": ["198.51.100.0/24", "10.0.0.1", "::/0", "2001:db8::1"],
+                                "allowList": ["0.0.0.0/0"], "defaultAction": "deny"}})"),
+      ElementsAre());
+  EXPECT_THAT(
+      pointers(R"({"security": {"denyList": ["198.51.100.0/33", "example.com", "", "10.0.0.0/24"],
+                                "allowList": ["198.51.100.7/24", "2001:db8::1/64", 7]}})"),
+      ElementsAre("/security/allowList/2", "/security/denyList/0", "/security/denyList/1",
+                  "/security/denyList/2", "/security/allowList/0", "/security/allowList/1"));
+  Config config;
+  config.security.denyList.assign(60000, "10.0.0.1");
+  config.security.allowList.assign(40001, "10.0.0.1");
+  const auto faults = validate(config);
+  ASSERT_EQ(faults.size(), 1u);
+  EXPECT_EQ(faults[0].pointer, "/security");
+  EXPECT_EQ(faults[0].suggestion, "remove 1");
+}
+
 TEST(Validate, InterfacesMustExistAndStandOnce) {
   Topology topology;
   topology.links["eth0"].name = "eth0";

@@ -72,6 +72,15 @@ bool pool_is_nat(const planner::Image& image, const std::string& pool) {
          first->second.forwarding == model::Forwarding::nat;
 }
 
+sl_access access_of(const planner::AccessImage& access) {
+  const bool denies = access.otherwise == model::Access::deny;
+  return {.on = access.entries > 0 || denies,
+          .list = access.list,
+          .otherwise = denies ? SL_ACCESS_DENY : SL_ACCESS_ALLOW,
+          .entries = access.entries,
+          .digest = access.digest};
+}
+
 /// In the order of their addresses.
 Entries entries_of(const planner::Image& image, const std::map<IpAddress, std::uint32_t>& ids) {
   Entries entries;
@@ -83,7 +92,8 @@ Entries entries_of(const planner::Image& image, const std::map<IpAddress, std::u
                                 : SL_SERVICE_KEY(ids.at(key.address), protocol, htons(key.port));
     entry.seed = service_seed(key);
     entry.id = service.id;
-    entry.flags = pool_is_nat(image, service.pool) ? SL_SERVICE_NAT : 0;
+    entry.flags = (pool_is_nat(image, service.pool) ? SL_SERVICE_NAT : 0) |
+                  (access_of(image.access).on ? SL_SERVICE_GUARDED : 0);
     entry.base = SL_NO_SLOT;
     entry.slots = 1;
     if (const auto table = image.tables.find(service.pool);
@@ -313,6 +323,7 @@ std::uint64_t service_seed(const planner::ServiceKey& key) {
 Result<void> build_front(const planner::Image& image, sl_front& front) {
   std::memset(&front, 0, sizeof front);
   front.fragments = fragments_of(image.fragments);
+  front.access = access_of(image.access);
   const auto ids = number_addresses(image);
   for (const auto& [key, backend] : image.backends)
     if (backend.forwarding == model::Forwarding::nat && backend.preserve_client_address)

@@ -9,6 +9,7 @@
 #include <functional>
 #include <set>
 
+#include "dataplane/xdp/access.hpp"
 #include "dataplane/xdp/counters.hpp"
 #include "dataplane/xdp/encode.hpp"
 #include "dataplane/xdp/front.hpp"
@@ -170,6 +171,7 @@ Result<void> Loader::apply(const planner::Plan& plan) {
       done.error().message += " (and while undoing: " + left + ")";
   }
   free_unused_slots();
+  clear_unused_access_lists(maps_);
   return done;
 }
 
@@ -185,6 +187,8 @@ Result<void> Loader::run_step(const planner::Plan& plan, const planner::Step& st
     return put_backend(*put);
   if (const auto* fill = std::get_if<planner::FillTable>(&step))
     return fill_table(*fill);
+  if (const auto* list = std::get_if<planner::FillAccessList>(&step))
+    return fill_access_list(maps_, *list);
   if (std::holds_alternative<planner::SwapFront>(step))
     return swap_front(plan);
   if (const auto* forget = std::get_if<planner::ForgetTable>(&step)) {
