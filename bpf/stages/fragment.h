@@ -110,31 +110,32 @@ stage int nat_fragment(void)
 	return PASS(FRAGMENT);
 }
 
-/* A fragment with the ports. `end`: what parse_slow found. */
-static __noinline int deliver_first_fragment(struct xdp_md *ctx, struct packet *packet, __u64 key, int end)
+/* A fragment with the ports; `end`: what parse_slow found. GO_ON with *service and *id, or its end. */
+static __noinline int own_first_fragment(struct packet *packet, __u64 key, int end, __u32 *service, __u32 *id)
 {
 	__u64 value = SL_FRAGMENT_LIVE; /* backend 0: the kernel's */
-	__u32 id = 0, service = 0;
 
 	if (end == GO_ON && (!packet->service || packet->service->flags & SL_SERVICE_NAT))
 		end = nat_fragment();
 	if (end == GO_ON) {
-		service = packet->service->id;
-		end = select_backend(packet->service, packet->hash, &id);
+		*service = packet->service->id;
+		end = select_backend(packet->service, packet->hash, id);
 		if (end != GO_ON)
-			return count_dropped(packet->stats, service, 0, end);
-		value |= (__u64)id << 48 | (__u64)(service & (SL_MAX_SERVICES - 1)) << 32 |
+			return count_dropped(packet->stats, *service, 0, end);
+		if (!*id) /* it is dropped, and so are the others */
+			return GO_ON;
+		value |= (__u64)*id << 48 | (__u64)(*service & (SL_MAX_SERVICES - 1)) << 32 |
 			 (packet->hash & 0xffff0000);
 	} else if (end >> 8 != XDP_PASS) {
 		return end;
 	}
 	move_epoch();
 	remember_fragment(key, value | (control.epoch & 0xffff));
-	return id ? forward_to(ctx, packet, service, id) : end;
+	return end;
 }
 
-/* One without: where the first one went. */
-static __noinline int deliver_later_fragment(struct xdp_md *ctx, struct packet *packet, __u64 key)
+/* One without: where the first one went. GO_ON with *service and *id, or its end. */
+static __noinline int own_later_fragment(struct packet *packet, __u64 key, __u32 *service, __u32 *id)
 {
 	__u64 value;
 
@@ -146,18 +147,22 @@ static __noinline int deliver_later_fragment(struct xdp_md *ctx, struct packet *
 	if (!(value >> 48))
 		return PASS(FRAGMENT);
 	packet->hash = value & 0xffff0000; /* what the outer source varies with */
-	return forward_to(ctx, packet, (value >> 32) & (SL_MAX_SERVICES - 1), value >> 48);
+	*service = (value >> 32) & (SL_MAX_SERVICES - 1);
+	*id = value >> 48;
+	return GO_ON;
 }
 
 /* A fragment that is to be followed. Returns the packet's end. */
-stage int deliver_fragment(struct xdp_md *ctx, struct packet *packet, int end)
+static __noinline int deliver_fragment(struct xdp_md *ctx, struct packet *packet, int end)
 {
 	__u64 key = fragment_key(ctx, packet);
+	__u32 service = 0, id = 0;
 
 	if (!key)
 		return BUG;
-	return end == LATER_FRAGMENT ? deliver_later_fragment(ctx, packet, key) :
-				       deliver_first_fragment(ctx, packet, key, end);
+	end = end == LATER_FRAGMENT ? own_later_fragment(packet, key, &service, &id) :
+				      own_first_fragment(packet, key, end, &service, &id);
+	return end == GO_ON ? forward_to(ctx, packet, service, id) : end;
 }
 
 #endif

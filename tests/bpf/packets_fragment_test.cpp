@@ -193,6 +193,18 @@ TEST_P(PacketFragments, WhatTheKernelGetsItGetsWhole) {
   });
 }
 
+TEST_P(PacketFragments, WithoutABackendAllOfADatagramIsDropped) {
+  choose(model::Fragments::reassemble);
+  check({
+      {"the first", first(7, empty_port), "drop", "no-backend", {}},
+      {"and the others", later(7, 4), "drop", "fragment-early", {}},
+      {"IPv6, the first", first6(7, empty_port), "drop", "no-backend", {}},
+      {"and the others", later6(7, 4), "drop", "fragment-early", {}},
+      {"a backend without a MAC, the first", first(8, lost_port), "drop", "unresolved", {}},
+      {"and the others", later(8, 4), "drop", "unresolved", {}},
+  });
+}
+
 TEST_P(PacketFragments, ADatagramIsForgottenAfterThirtySeconds) {
   choose(model::Fragments::reassemble);
   loader_->tick(1'000'000);  // later than the machine has been up
