@@ -39,6 +39,8 @@
 /* Of sl_address4/6.id: set where the address is a backend whose replies keep the client's address
  * (preserveClientAddress); looked up by the packet's source, only while SL_FRONT_REPLY_BY_SOURCE is set. */
 #define SL_ADDRESS_PRESERVING_BACKEND 0x40000000u
+/* Of sl_address4/6.id: set where the address is a VIP that answers echo requests, because one of its services says so. */
+#define SL_ADDRESS_ANSWERS_ECHO 0x20000000u
 
 /* Where the services of an address are: each address has a perfect hash of its own over them, see sl_service_place. */
 struct sl_services {
@@ -81,11 +83,12 @@ struct sl_service {
 	__u64 key;  /* SL_SERVICE_KEY */
 	__u64 seed; /* of the flow hash; follows from address, port and protocol, so every node agrees */
 	__u32 base, slots; /* its pool's table in the arena; without a backend: the one slot SL_NO_SLOT */
-	__u32 holder_base, holder_slots; /* the holders of slots in transition; 0 slots: none is */
+	__u32 holders;     /* where in the arena the holders of its slots begin; read for slots in transition only */
 	__u32 id;
 	__u32 flags;
 	__u32 first_range, ranges; /* of a place that sl_rest_place gives: the address's ranges for this protocol */
-	__u64 pad[2];
+	__u32 settings; /* SL_SETTING_*: no packet reads them here; they are for a new daemon */
+	__u32 pad[4];
 };
 
 /* A service for several ports, in host order. Those of an address and protocol stand together, the lowest first. */
@@ -99,6 +102,11 @@ struct sl_range {
 #define SL_SERVICE_NAT 1u
 /* There are access lists: the packet's source is looked up before anything is done for it. */
 #define SL_SERVICE_GUARDED 0x100u
+/* And these are IPv4 and rewritten in both addresses: their flows fit the narrow table. */
+#define SL_SERVICE_NAT4 2u
+
+/* Of sl_service.settings: its address answers echo requests on its behalf. */
+#define SL_SETTING_ANSWERS_ECHO 1u
 
 /* Of sl_front.flags: what else there is to do with a packet whose address was not found at once. */
 #define SL_FRONT_REPLY_BY_SOURCE 1u
@@ -216,6 +224,12 @@ static inline __attribute__((always_inline)) __u64 sl_flow_hash4(__u32 source, _
 	return sl_mix((((__u64)source << 32) | ports) ^ seed);
 }
 
+/* The line that a key belongs to, of 1 << bits. */
+static inline __attribute__((always_inline)) __u64 sl_flow_home(__u64 key, __u64 multiplier, int bits)
+{
+	return (key * multiplier) >> (64 - bits);
+}
+
 static inline __attribute__((always_inline)) __u64 sl_flow_hash6(__u64 high, __u64 low, __u32 ports, __u64 seed)
 {
 	return sl_mix(sl_fold6(high ^ seed, low) ^ ports);
@@ -229,7 +243,44 @@ static inline __attribute__((always_inline)) __u64 sl_slot_of(__u64 hash, __u64 
 
 #define SL_NO_SLOT SL_SLOT_ARENA       /* a slot behind the arena that never has a backend */
 #define SL_SLOT_BACKEND 0x0000ffffu    /* the backend's id */
-#define SL_SLOT_TRANSITION 0x80000000u /* kept for transitions (design, section 4.3) */
+#define SL_SLOT_TRANSITION 0x80000000u /* flows of this slot may have records: look at its holder */
+
+/*
+ * Transitions: while a table changes hands, the flows of a slot may belong to more backends than its owner. Beside the
+ * table stands one of holders, with a word for each slot in transition: while learning the holder, whose flows have no
+ * record, and since when; or pinned, when nothing is learned any more. What has a record goes where that says.
+ */
+#define SL_HOLDER_BACKEND 0x0000ffffu
+#define SL_HOLDER_SINCE_SHIFT 16 /* 15 bits: the epoch, divided by SL_SINCE_UNIT, when learning began */
+#define SL_HOLDER_SINCE_MASK 0x7fffu
+#define SL_SINCE_UNIT 4
+#define SL_HOLDER_PINNED 0x80000000u
+
+/* A record: signature 40 bits (the upper bits of the flow's hash, where they stand there) | backend 16 | kind 2 | epoch 6 */
+#define SL_RECORD_BITS 18 /* buckets of eight records, a cache line each: 16 MiB */
+#define SL_RECORD_WAYS 8
+#define SL_RECORD_SIGNATURE 0xffffffffff000000ULL
+#define SL_RECORD_EMBRYO 1u /* its SYN was seen, nothing after that yet */
+#define SL_RECORD_NEW 2u    /* opened since learning began */
+#define SL_RECORD_OLD 3u    /* older than that: found when it spoke */
+#define SL_RECORD_EPOCH 16  /* seconds */
+#define SL_RECORD_IDLE 60   /* epochs after which a record is forgotten */
+#define SL_RECORD_EMBRYO_IDLE 3
+#define SL_RECORD_CLOSING_AGE 58 /* a flow that closes is as old as this at once */
+#define SL_RECORDS_PER_EPOCH 1000000 /* inserts, by CPU */
+
+struct sl_bucket {
+	__u64 record[SL_RECORD_WAYS];
+};
+
+/* What a CPU has learned: one cache line. */
+struct sl_learning {
+	__u32 epoch, left;  /* the budget of inserts */
+	__u64 looked_up;    /* packets of slots in transition */
+	__u64 made, refused;
+	__u32 last_refused; /* epoch, in seconds; 0: never */
+	__u32 pad[7];
+};
 
 /* ---- where packets go ---- */
 
@@ -243,6 +294,7 @@ enum sl_forwarding {
 #define SL_BACKEND_RESOLVED 2u        /* the MAC addresses of its next hop are known */
 #define SL_BACKEND_PRESERVE_CLIENT 4u /* nat: only the destination is rewritten */
 #define SL_BACKEND_IPV6 8u            /* `address` and `source` are IPv6 */
+#define SL_BACKEND_DISABLED 16u       /* its flows go to others at once */
 
 /* One cache line. The first word holds the next hop's MAC whole, so that a changed neighbour is one store. */
 struct sl_backend {
@@ -254,7 +306,7 @@ struct sl_backend {
 	__u8 outer;         /* bytes of the outer header: 20, 40, or 0 for none */
 	__u8 interface;     /* place in the devmap and in the counters */
 	__be16 port;        /* nat: the backend's port; 0: the service's */
-	__u16 pad;
+	__u16 mtu;          /* of the way there */
 	__u32 address[4];   /* network order; IPv4 in address[0] */
 	__u32 source[4];    /* nat: the source we use; dsr-ipip: outer source, its low 16 bits are ORed with the flow */
 	__u32 outer_sum;    /* dsr-ipip, IPv4: sl_outer_sum(address[0], source[0]) */
@@ -271,7 +323,90 @@ static inline __attribute__((always_inline)) __u32 sl_outer_sum(__u32 address, _
 	       (source >> 16);
 }
 
-/* ---- nat flows: what a packet with these addresses and ports is rewritten to ---- */
+/* Epochs (seconds) without a packet after which a flow's port may be given to another flow. One that was never established
+ * holds its port for moments only, so that a flood of SYNs does not use the ports up. */
+#define SL_IDLE_CLOSED 2
+#define SL_IDLE_OPENING 10
+#define SL_IDLE_UDP 60
+#define SL_IDLE_TCP 3600
+
+/* ---- flows of IPv4: one table for both directions ----
+ *
+ * A line is one cache line of three entries. An entry may stand in any line of its group; the line that its key hashes to
+ * comes first, so nearly all are found there. Two tables of this kind: one for flows that are established, and a small one
+ * for those that are still opening, so that a flood fills only the latter.
+ *
+ * key    forward: client address << 32 | client port << 16 | service id
+ *        reply:   backend address << 32 | backend port << 16 | SL_REPLY_SIDE | SL_REPLY_TCP | port of ours - SL_NAT_FIRST_PORT
+ * value  forward: backend id << 48 | port of ours << 32 | epoch << 8 (24 bits) | SL_FLOW4_*
+ *        reply:   the key of the forward entry
+ *        0: free. SL_FLOW_CLAIMED: being written. All others have something in their low half.
+ * more   forward: the way back (index of sl_way)
+ *        reply:   backend id << 16 | the way back << 8 | SL_REPLY_*
+ * Addresses and ports in network order as they are loaded, ours in host order.
+ */
+#define SL_FLOW_BITS 20    /* lines: 64 MiB */
+#define SL_OPENING_BITS 16 /* lines: 4 MiB */
+#define SL_FLOW_WAYS 3
+#define SL_FLOW_GROUP 8 /* lines */
+
+struct sl_flow_line {
+	__u64 key[SL_FLOW_WAYS];
+	__u64 value[SL_FLOW_WAYS];
+	__u32 more[SL_FLOW_WAYS];
+	__u32 pad;
+};
+
+#define SL_FLOW_CLAIMED (1ULL << 32)
+#define SL_FORWARD_KEY(client, ports, service) (((__u64)(client) << 32) | ((__u32)(ports) << 16) | (service))
+#define SL_REPLY_SIDE 0x8000u
+#define SL_REPLY_TCP 0x4000u
+
+#define SL_FLOW4_LIVE 1u
+#define SL_FLOW4_ANSWERED 2u    /* the backend has sent something */
+#define SL_FLOW4_ESTABLISHED 4u /* and the client has gone on */
+#define SL_FLOW4_CLIENT_CLOSED 8u
+#define SL_FLOW4_BACKEND_CLOSED 16u /* a RST closes both */
+#define SL_FLOW4_CLOSED (SL_FLOW4_CLIENT_CLOSED | SL_FLOW4_BACKEND_CLOSED)
+#define SL_FLOW4_UDP 32u
+
+/* Is the flow of this forward value over, so that its port may be another's? */
+static inline __attribute__((always_inline)) int sl_flow_over(__u64 value, __u32 epoch)
+{
+	__u32 age = (epoch - (__u32)(value >> 8)) & 0xffffff, idle = SL_IDLE_OPENING;
+
+	if (value & SL_FLOW4_UDP)
+		idle = SL_IDLE_UDP;
+	else if ((value & SL_FLOW4_CLOSED) == SL_FLOW4_CLOSED)
+		idle = SL_IDLE_CLOSED;
+	else if (value & SL_FLOW4_ESTABLISHED)
+		idle = SL_IDLE_TCP;
+	return age >= idle;
+}
+
+#define SL_REPLY_ANSWERED 1u /* the forward entry knows that the backend answered */
+#define SL_REPLY_TICK 2u     /* bit 2 of the epoch when the forward entry was told last that replies go on */
+
+/* The ways back to clients: the frames' addresses and the interface, of each router that packets come from. */
+#define SL_WAY_IDLE 7200 /* seconds; longer than any flow may be silent */
+#define SL_WAYS 256 /* the first is none: where there are too many, the kernel's routes are asked */
+
+struct sl_way {
+	__u8 ethernet[12]; /* of the client's frames as they come: destination, source */
+	__u16 interface;
+	__u16 pad;
+	__u32 seen; /* epoch; 0: free */
+	__u32 pad2[3];
+};
+
+/* By service id: what replies are sent from. */
+struct sl_vip {
+	__be32 address;
+	__be16 port;
+	__u16 pad;
+};
+
+/* ---- nat flows of IPv6, and of backends that see the client's address: what a packet is rewritten to ---- */
 
 struct sl_flow_key {
 	__u32 source[4], destination[4]; /* network order; IPv4 in [0], the rest zero */
@@ -302,12 +437,6 @@ struct sl_flow {
 #define SL_CLOSING_BACKEND 2u
 #define SL_CLOSING_BOTH 3u
 
-/* Epochs (seconds) without a packet after which a flow's port may be given to another flow. One that was never established
- * holds its port for moments only, so that a flood of SYNs does not use the ports up. */
-#define SL_IDLE_CLOSED 2
-#define SL_IDLE_OPENING 10
-#define SL_IDLE_UDP 60
-#define SL_IDLE_TCP 3600
 
 /* ---- fragments: what became of the first one of a datagram ----
  *
@@ -346,7 +475,7 @@ enum sl_reason {
 	/* drop */
 	SL_REASON_NO_BACKEND,           /* the service's pool has no usable backend */
 	SL_REASON_UNRESOLVED,           /* the backend's next hop has no known MAC address */
-	SL_REASON_TOO_BIG,              /* does not fit the way out's MTU */
+	SL_REASON_TOO_BIG,              /* does not fit the way out's MTU, and its sender was not told */
 	SL_REASON_NO_PORT,              /* nat: no free source port */
 	SL_REASON_FLOW_TABLE_FULL,      /* nat: the flow could not be stored */
 	SL_REASON_NO_HEADROOM,          /* no room before the packet for an outer header */
@@ -360,6 +489,9 @@ enum sl_reason {
 	SL_REASON_DSR_L2,
 	SL_REASON_DSR_IPIP4,            /* outer header is IPv4 */
 	SL_REASON_DSR_IPIP6,            /* outer header is IPv6 */
+	SL_REASON_ICMP_ERROR,           /* an ICMP error, to the backend of the flow that it quotes */
+	SL_REASON_ECHO,                 /* tx: an echo request to a VIP, answered */
+	SL_REASON_TOO_BIG_TOLD,         /* tx: does not fit the way out's MTU; the sender was told what does */
 	/* aborted */
 	SL_REASON_BUG,                  /* a bound that the loader guarantees did not hold */
 	SL_REASON_COUNT
@@ -374,7 +506,7 @@ struct sl_traffic {
 	__u64 packets, bytes;             /* from clients */
 	__u64 reply_packets, reply_bytes; /* nat only: from backends */
 	__u64 opened, closed;             /* TCP: SYNs and FIN/RSTs from clients; UDP over nat: new flows */
-	__u64 dropped;                    /* packets for it that were dropped, whatever the reason */
+	__u64 dropped;                    /* packets for it that did not go on, whatever the reason; TOO_BIG_TOLD too */
 	__u64 unresolved;                 /* of these: for want of the next hop's MAC address */
 };
 
@@ -383,7 +515,14 @@ struct sl_stats {
 	struct sl_counter verdict[SL_MAX_INTERFACES][SL_VERDICTS][SL_REASONS];
 	struct sl_traffic service[SL_MAX_SERVICES];
 	struct sl_traffic backend[SL_MAX_BACKENDS];
+	struct sl_learning learning;
+	__u64 scratch[16]; /* what the packet path has no room for on its stack */
+	__u32 told_epoch, told; /* how many senders were told in this epoch that a packet is too big */
+	__u64 pad[7];
 };
+
+/* Answers that a packet is too big, per CPU and second: more would help nobody but who sends in another's name. */
+#define SL_TOLD_A_SECOND 1000
 
 /* ---- the daemon's words ---- */
 
@@ -391,6 +530,7 @@ struct sl_control {
 	__u32 active; /* which front counts */
 	__u32 epoch;  /* seconds of the monotonic clock; moved by the daemon, and by new flows while there is none */
 	__u32 interfaces[SL_MAX_INTERFACES]; /* the ifindex behind each place in the devmap; 0: free */
+	__u64 flow_multiplier; /* odd and random, made with the maps: which line a flow's key hashes to */
 };
 
 /* Labels: what the ids in the tables mean. Never read by packets; a new daemon adopts the running state from them. */
@@ -417,7 +557,7 @@ struct sl_table_label {
 	char pool[SL_NAME_LENGTH]; /* empty: free */
 	__u32 base, slots;         /* its range in the arena */
 	__u32 hash_functions;
-	__u32 pad;
+	__u32 holders;             /* its slots' holders; SL_NO_SLOT: no slot is in transition */
 };
 
 #ifdef __cplusplus
@@ -432,10 +572,13 @@ SL_ASSERT(sizeof(struct sl_backend) == 64, "sl_backend");
 SL_ASSERT(sizeof(struct sl_flow_key) == 40, "sl_flow_key");
 SL_ASSERT(sizeof(struct sl_flow) == 64, "sl_flow");
 SL_ASSERT(sizeof(struct sl_fragment_line) == 64, "sl_fragment_line");
+SL_ASSERT(sizeof(struct sl_learning) == 64, "sl_learning");
+SL_ASSERT(sizeof(struct sl_flow_line) == 64, "sl_flow_line");
+SL_ASSERT(sizeof(struct sl_way) == 32, "sl_way");
 SL_ASSERT(sizeof(struct sl_counter) == 16, "sl_counter");
 SL_ASSERT(sizeof(struct sl_traffic) == 64, "sl_traffic");
 SL_ASSERT(sizeof(struct sl_stats) % 64 == 0, "sl_stats");
-SL_ASSERT(sizeof(struct sl_control) == 136, "sl_control");
+SL_ASSERT(sizeof(struct sl_control) == 144, "sl_control");
 SL_ASSERT(sizeof(struct sl_backend_label) == 88, "sl_backend_label");
 SL_ASSERT(sizeof(struct sl_service_label) == 152, "sl_service_label");
 SL_ASSERT(sizeof(struct sl_table_label) == 80, "sl_table_label");

@@ -12,45 +12,59 @@
 #include "stages/service.h"
 #include "stages/access.h"
 #include "stages/parse.h"
+#include "stages/transition.h"
 #include "stages/select.h"
 #include "stages/forward.h"
 #include "stages/flow.h"
 #include "stages/nat.h"
+#include "stages/flows.h"
+#include "stages/nat4.h"
+#include "stages/answer.h"
+#include "stages/too_big.h"
+#include "stages/icmp.h"
 #include "stages/fragment.h"
 
-/* A packet of a service, or a reply: to its backend or client. Returns the packet's end. */
-stage int deliver(struct xdp_md *ctx, const struct packet *packet)
+/* A packet of a service, or a reply: to its backend or client. Returns the packet's end; PARSE_SLOWLY for what the fast paths
+ * leave over. */
+stage int deliver(struct xdp_md *ctx, const struct packet *packet, struct sl_stats *stats)
 {
-	if (likely(packet->service && !(packet->service->flags & SL_SERVICE_NAT)))
-		return forward_dsr(ctx, packet);
-	struct packet copy = *packet; /* so that the packet of the fast paths stays in registers */
-
-	return copy.service ? nat_forward(ctx, &copy) : nat_reply(ctx, &copy);
+	if (unlikely(!packet->service))
+		return packet->reply4 ? nat4_reply(ctx, packet, stats) : PARSE_SLOWLY;
+	if (likely(!(packet->flags & SL_SERVICE_NAT)))
+		return forward_dsr(ctx, packet, stats);
+	return packet->flags & SL_SERVICE_NAT4 ? nat4_forward(ctx, packet, stats) : PARSE_SLOWLY;
 }
 
-/* What the fast paths leave over, from the start. */
-static __noinline int deliver_slow(struct xdp_md *ctx, struct sl_stats *stats)
+/* What the fast paths found; parse_slow has asked for itself. */
+stage int deliver_fast(struct xdp_md *ctx, const struct packet *packet, struct sl_stats *stats)
 {
-	struct packet packet = {.stats = stats, .bytes = ctx->data_end - ctx->data};
+	int end = packet->service && packet->flags & SL_SERVICE_GUARDED ? check_source(ctx, packet->ipv6) : GO_ON;
+
+	return likely(end == GO_ON) ? deliver(ctx, packet, stats) : end;
+}
+
+/* What the fast paths leave over, from the start. Returns the packet's end. */
+separate int deliver_slow(struct xdp_md *ctx)
+{
+	struct packet packet = {.bytes = ctx->data_end - ctx->data};
+	struct sl_stats *stats = my_stats();
 	int end = parse_slow(ctx, &packet);
+
+	if (!stats)
+		return BUG;
+	int quotes = 0; /* an error that is about a service's flow */
 
 	if (packet.fragment)
 		return deliver_fragment(ctx, &packet, end);
-	return end == GO_ON ? deliver(ctx, &packet) : end;
-}
-
-/* What the fast paths found, if it is of a service that they can finish. Returns the packet's end. */
-stage int deliver_fast(struct xdp_md *ctx, const struct packet *packet)
-{
-	if (unlikely(!packet->service))
-		return PARSE_SLOWLY;
-	if (unlikely(packet->service->flags)) {
-		int end = packet->service->flags == SL_SERVICE_GUARDED ? check_source(ctx, packet->ipv6) : PARSE_SLOWLY;
-
-		if (end != GO_ON)
-			return end;
+	if (end == FOR_ICMP) {
+		end = icmp(ctx, &packet);
+		quotes = end == GO_ON;
 	}
-	return forward_dsr(ctx, packet);
+	if (end == GO_ON)
+		end = deliver(ctx, &packet, stats);
+	if (end == PARSE_SLOWLY)
+		end = packet.service ? nat_forward(ctx, &packet) : nat_reply(ctx, &packet);
+	return quotes ? end_of_error(end) : end;
 }
 
 SEC("xdp")
@@ -58,7 +72,7 @@ int xdp_lb(struct xdp_md *ctx)
 {
 	void *data = (void *)(long)ctx->data;
 	struct sl_stats *stats = my_stats();
-	struct packet packet = {.stats = stats, .bytes = (__u64)ctx->data_end - (__u64)ctx->data};
+	struct packet packet = {.bytes = ctx->data_end - ctx->data};
 	int end = PARSE_SLOWLY;
 
 	if (unlikely(!stats))
@@ -69,16 +83,16 @@ int xdp_lb(struct xdp_md *ctx)
 		if (likely((word & 0xffffff) == (0x450000 | ETH_IPV4))) {
 			end = parse_ipv4(&packet, active_front(), data);
 			if (likely(end == GO_ON))
-				end = deliver_fast(ctx, &packet);
+				end = deliver_fast(ctx, &packet, stats);
 		} else if (likely((word & 0xf0ffff) == (0x600000 | ETH_IPV6) &&
 				  data + 74 <= (void *)(long)ctx->data_end)) {
 			end = parse_ipv6(&packet, active_front(), data);
 			if (likely(end == GO_ON))
-				end = deliver_fast(ctx, &packet);
+				end = deliver_fast(ctx, &packet, stats);
 		}
 	}
 	if (unlikely(end == PARSE_SLOWLY))
-		end = deliver_slow(ctx, stats);
+		end = deliver_slow(ctx);
 	count_verdict(stats, end, packet.bytes);
 	return end >> 8;
 }

@@ -24,7 +24,7 @@ int finish(const Result<boost::json::object>& result, const char* well) {
 Result<Endpoint> target(const std::string& text) {
   auto endpoint = parse_endpoint(text);
   if (endpoint && endpoint->port == 0)
-    return fail(Code::invalid, "--to needs a port: ADDRESS:PORT or [ADDRESS]:PORT");
+    return fail(Code::invalid, "it needs a port: ADDRESS:PORT or [ADDRESS]:PORT");
   return endpoint;
 }
 
@@ -61,12 +61,51 @@ int main(int argc, char** argv) {
   get->add_option("--port", download.port, "source port; 0: any");
   get->add_option("--path", download.path, "what is asked for");
   get->add_option("--limit-s", limit_s, "give up after this")->check(CLI::Range(1, 3600));
+
+  lab::HoldOptions hold;
+  std::int64_t interval_ms = hold.interval.count(), silence_ms = 0, length_s = hold.length.count();
+  auto* held = app.add_subcommand("hold", "connections that stay open and ask again and again");
+  held->add_option("--to", to, "ADDRESS:PORT or [ADDRESS]:PORT")->required();
+  held->add_option("--count", hold.count, "connections")->check(CLI::Range(1, 20000));
+  held->add_option("--first-port", hold.first_port, "source port of the first")
+      ->check(CLI::Range(1024, 65535));
+  held->add_option("--interval-ms", interval_ms, "from question to question")
+      ->check(CLI::Range(10, 600000));
+  held->add_option("--silent", hold.silent, "so many say nothing for --silence-ms");
+  held->add_option("--silence-ms", silence_ms, "after their first question");
+  held->add_option("--length-s", length_s, "of the whole run")->check(CLI::Range(1, 3600));
+
+  lab::TooBigOptions too_big;
+  std::string about;
+  auto* complain = app.add_subcommand(
+      "too-big", "as a router: tell a UDP service that its datagram to a client was too big");
+  complain->add_option("--to", to, "the service: ADDRESS:PORT or [ADDRESS]:PORT")->required();
+  complain->add_option("--about", about, "the client: ADDRESS:PORT or [ADDRESS]:PORT")->required();
+  complain->add_option("--mtu", too_big.mtu, "what fits")->capture_default_str();
   CLI11_PARSE(app, argc, argv);
 
   const auto endpoint = target(to);
   if (!endpoint) {
     std::cerr << "sluice-lab-traffic: --to " << to << ": " << endpoint.error().message << "\n";
     return 2;
+  }
+  if (complain->parsed()) {
+    const auto client = target(about);
+    if (!client) {
+      std::cerr << "sluice-lab-traffic: --about " << about << ": " << client.error().message
+                << "\n";
+      return 2;
+    }
+    too_big.by = *endpoint;
+    too_big.about = *client;
+    return finish(lab::complain(too_big), "sent");
+  }
+  if (held->parsed()) {
+    hold.to = *endpoint;
+    hold.interval = std::chrono::milliseconds(interval_ms);
+    hold.silence = std::chrono::milliseconds(silence_ms);
+    hold.length = std::chrono::seconds(length_s);
+    return finish(lab::run_hold(hold), "broken");
   }
   exchange.to = download.to = *endpoint;
   exchange.udp = udp->parsed();

@@ -26,16 +26,18 @@ stage int denies(const struct sl_front *front, const __u32 *action)
 	return (action ? *action : front->access.otherwise) == SL_ACCESS_DENY;
 }
 
-static __noinline int is_denied4(struct sl_front *front, __u32 source)
+separate int is_denied4(__u32 source)
 {
+	struct sl_front *front = active_front();
 	struct sl_prefix4 key = {32, source};
 
 	return denies(front, front->access.list & 1 ? bpf_map_lookup_elem(&access4_1, &key) :
 						      bpf_map_lookup_elem(&access4_0, &key));
 }
 
-static __noinline int is_denied6(struct sl_front *front, __u64 high, __u64 low)
+separate int is_denied6(__u64 high, __u64 low)
 {
+	struct sl_front *front = active_front();
 	struct sl_prefix6 key = {.length = 128};
 
 	__builtin_memcpy(key.address, &high, 8);
@@ -45,7 +47,7 @@ static __noinline int is_denied6(struct sl_front *front, __u64 high, __u64 low)
 }
 
 /* GO_ON for a packet of the fast paths whose source may reach a service, or its end. */
-static __noinline int check_source(struct xdp_md *ctx, int ipv6)
+separate int check_source(struct xdp_md *ctx, int ipv6)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	int denied;
@@ -53,11 +55,11 @@ static __noinline int check_source(struct xdp_md *ctx, int ipv6)
 	if (ipv6) {
 		if (data + ETHERNET + 40 > end)
 			return BUG;
-		denied = is_denied6(active_front(), AT(data, ETHERNET + 8, __u64), AT(data, ETHERNET + 16, __u64));
+		denied = is_denied6(AT(data, ETHERNET + 8, __u64), AT(data, ETHERNET + 16, __u64));
 	} else {
 		if (data + ETHERNET + 20 > end)
 			return BUG;
-		denied = is_denied4(active_front(), AT(data, ETHERNET + 12, __u32));
+		denied = is_denied4(AT(data, ETHERNET + 12, __u32));
 	}
 	return denied ? DROP(DENIED) : GO_ON;
 }

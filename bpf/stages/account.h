@@ -38,15 +38,17 @@ stage void count_traffic(struct sl_traffic *traffic, __u64 bytes)
 }
 
 /* A client's packet that goes to a backend. */
-stage void count_forwarded(const struct packet *packet, __u32 service, __u32 backend)
+stage void count_forwarded(struct sl_stats *stats, __u32 service, __u32 backend, __u32 bytes)
 {
-	count_traffic(&packet->stats->service[service & (SL_MAX_SERVICES - 1)], packet->bytes);
-	count_traffic(&packet->stats->backend[backend & (SL_MAX_BACKENDS - 1)], packet->bytes);
+	count_traffic(&stats->service[service & (SL_MAX_SERVICES - 1)], bytes);
+	count_traffic(&stats->backend[backend & (SL_MAX_BACKENDS - 1)], bytes);
 }
 
 /* And one that opens or closes a connection. */
-static __noinline int count_edges(struct sl_stats *stats, __u32 service, __u32 backend, __u32 opened, __u32 closed)
+separate int count_edges(__u32 service, __u32 backend, __u32 opened, __u32 closed)
 {
+	struct sl_stats *stats = my_stats();
+
 	if (!stats)
 		return 0;
 	struct sl_traffic *of_service = &stats->service[service & (SL_MAX_SERVICES - 1)];
@@ -65,10 +67,10 @@ stage void count_reply_of(struct sl_traffic *traffic, __u64 bytes)
 	traffic->reply_bytes += bytes;
 }
 
-stage void count_reply(const struct packet *packet, __u32 service, __u32 backend)
+stage void count_reply(struct sl_stats *stats, __u32 service, __u32 backend, __u32 bytes)
 {
-	count_reply_of(&packet->stats->service[service & (SL_MAX_SERVICES - 1)], packet->bytes);
-	count_reply_of(&packet->stats->backend[backend & (SL_MAX_BACKENDS - 1)], packet->bytes);
+	count_reply_of(&stats->service[service & (SL_MAX_SERVICES - 1)], bytes);
+	count_reply_of(&stats->backend[backend & (SL_MAX_BACKENDS - 1)], bytes);
 }
 
 stage void count_dropped_of(struct sl_traffic *traffic, int end)
@@ -79,8 +81,10 @@ stage void count_dropped_of(struct sl_traffic *traffic, int end)
 }
 
 /* A packet for a service that was dropped; backend 0: none was chosen. Hands `end` on. */
-static __noinline int count_dropped(struct sl_stats *stats, __u32 service, __u32 backend, int end)
+separate int count_dropped(__u32 service, __u32 backend, int end)
 {
+	struct sl_stats *stats = my_stats();
+
 	if (!stats)
 		return end;
 	count_dropped_of(&stats->service[service & (SL_MAX_SERVICES - 1)], end);

@@ -90,15 +90,6 @@ stage int read_key(struct xdp_md *ctx, const struct packet *packet, struct sl_fl
 	return GO_ON;
 }
 
-/* Moves the clock where no daemon does: a new flow is rare enough to ask for the time. */
-stage void move_epoch(void)
-{
-	__u32 now = bpf_ktime_get_coarse_ns() / 1000000000;
-
-	if ((__s32)(now - control.epoch) > 0)
-		control.epoch = now;
-}
-
 /* May this flow's port be given to another? */
 stage int is_over(const struct sl_flow *flow, __u8 protocol)
 {
@@ -128,23 +119,29 @@ stage struct sl_flow *other_direction(const struct sl_flow_key *key, const struc
 }
 
 /* Forgets both directions, given the key and the entry of one. */
-static __noinline void forget_flow(struct sl_flow_key *key, struct sl_flow *flow)
+separate int forget_flow(struct sl_flow_key *key, struct sl_flow *flow)
 {
 	struct sl_flow_key other;
 
+	if (!key || !flow)
+		return 0;
 	if (other_direction(key, flow)) {
 		opposite_key(&other, flow, key->protocol, key->ipv6);
 		bpf_map_delete_elem(&nat_flows, &other);
 	}
 	bpf_map_delete_elem(&nat_flows, key);
+	return 0;
 }
 
 /* Once a second and flow, and until it is established: both directions live and die together. A flow whose reply has lost
  * its entry is over: its port may be another's. Returns whether it goes on. */
-static __noinline int keep_together(struct sl_flow_key *key, struct sl_flow *flow, __u8 tcp_flags)
+separate int keep_together(struct sl_flow_key *key, struct sl_flow *flow, __u8 tcp_flags)
 {
-	struct sl_flow *reply = other_direction(key, flow);
+	struct sl_flow *reply;
 
+	if (!key || !flow)
+		return 0;
+	reply = other_direction(key, flow);
 	if (!reply)
 		return 0;
 	flow->seen = control.epoch;
@@ -158,29 +155,35 @@ static __noinline int keep_together(struct sl_flow_key *key, struct sl_flow *flo
 }
 
 /* Marks the other direction of a flow like this one. */
-static __noinline void tell_other_direction(struct sl_flow_key *key, struct sl_flow *flow)
+separate int tell_other_direction(struct sl_flow_key *key, struct sl_flow *flow)
 {
-	struct sl_flow *opposite = other_direction(key, flow);
+	struct sl_flow *opposite;
 
+	if (!key || !flow)
+		return 0;
+	opposite = other_direction(key, flow);
 	if (!opposite)
-		return;
+		return 0;
 	opposite->closing = flow->closing;
 	if (flow->flags & SL_FLOW_REPLY)
-		return;
+		return 0;
 	/* The client's frames come another way now: answer where they come from. */
 	AT(opposite->ethernet, 0, __u32) = AT(flow->ethernet, 6, __u32);
 	AT(opposite->ethernet, 4, __u16) = AT(flow->ethernet, 10, __u16);
 	AT(opposite->ethernet, 6, __u32) = AT(flow->ethernet, 0, __u32);
 	AT(opposite->ethernet, 10, __u16) = AT(flow->ethernet, 4, __u16);
 	opposite->interface = flow->interface;
+	return 0;
 }
 
 /* Claims a source port by inserting the reply's entry. GO_ON, or an end. */
-static __noinline int claim_port(struct sl_flow_key *reply_key, struct sl_flow *reply, __u64 hash, int preserve)
+separate int claim_port(struct sl_flow_key *reply_key, struct sl_flow *reply, __u64 hash, int preserve)
 {
 	__u32 ports = SL_NAT_LAST_PORT - SL_NAT_FIRST_PORT + 1;
 	__u32 start = (__u32)hash % ports, step = (__u32)(hash >> 32) % (ports - 1) + 1;
 
+	if (!reply_key || !reply)
+		return BUG;
 	for (int i = 0; i < PORT_TRIES; i++) {
 		if (!preserve) {
 			reply_key->destination_port = bpf_htons(SL_NAT_FIRST_PORT + start);
@@ -207,13 +210,29 @@ static __noinline int claim_port(struct sl_flow_key *reply_key, struct sl_flow *
 	return DROP(NO_PORT);
 }
 
+/* What a new flow is made of, one for each CPU: the stack has no room for it. */
+struct draft {
+	struct sl_flow_key reply_key;
+	struct sl_flow entry; /* first the reply's, then the client's */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct draft);
+} drafts SEC(".maps");
+
 /* Makes both entries of a new flow. GO_ON, or an end; *chosen is the backend in either case, 0 if none was. */
-static __noinline int new_flow(struct xdp_md *ctx, struct packet *packet, struct sl_flow_key *key, __u32 *chosen)
+separate int new_flow(struct xdp_md *ctx, struct packet *packet, struct sl_flow_key *key, __u32 *chosen)
 {
-	struct sl_flow_key reply_key = {};
-	struct sl_flow entry = {}; /* first the reply's, then the client's: the stack has no room for both */
 	__u32 id = 0;
-	int end = select_backend(packet->service, packet->hash, &id);
+	struct draft *draft = bpf_map_lookup_elem(&drafts, &id);
+
+	if (!draft || !packet || !key || !chosen)
+		return BUG;
+	__builtin_memset(draft, 0, sizeof(*draft));
+	int end = select_backend(packet, &id);
 
 	if (end != GO_ON)
 		return end;
@@ -235,41 +254,41 @@ static __noinline int new_flow(struct xdp_md *ctx, struct packet *packet, struct
 		return BUG;
 	int preserve = backend->flags & SL_BACKEND_PRESERVE_CLIENT;
 
-	copy_address(reply_key.source, backend->address);
-	copy_address(reply_key.destination, preserve ? key->source : backend->source);
-	reply_key.source_port = backend->port ? backend->port : key->destination_port;
-	reply_key.destination_port = key->source_port;
-	reply_key.protocol = key->protocol;
-	reply_key.ipv6 = key->ipv6;
+	copy_address(draft->reply_key.source, backend->address);
+	copy_address(draft->reply_key.destination, preserve ? key->source : backend->source);
+	draft->reply_key.source_port = backend->port ? backend->port : key->destination_port;
+	draft->reply_key.destination_port = key->source_port;
+	draft->reply_key.protocol = key->protocol;
+	draft->reply_key.ipv6 = key->ipv6;
 
 	move_epoch();
-	entry.backend = id;
-	entry.service = packet->service->id;
-	entry.interface = interface_slot;
-	entry.seen = control.epoch;
-	entry.flags = SL_FLOW_REPLY;
-	copy_address(entry.source, key->destination);
-	copy_address(entry.destination, key->source);
-	entry.source_port = key->destination_port;
-	entry.destination_port = key->source_port;
-	__builtin_memcpy(entry.ethernet, data + 6, 6);
-	__builtin_memcpy(entry.ethernet + 6, data, 6);
-	end = claim_port(&reply_key, &entry, packet->hash, preserve);
+	draft->entry.backend = id;
+	draft->entry.service = packet->service;
+	draft->entry.interface = interface_slot;
+	draft->entry.seen = control.epoch;
+	draft->entry.flags = SL_FLOW_REPLY;
+	copy_address(draft->entry.source, key->destination);
+	copy_address(draft->entry.destination, key->source);
+	draft->entry.source_port = key->destination_port;
+	draft->entry.destination_port = key->source_port;
+	__builtin_memcpy(draft->entry.ethernet, data + 6, 6);
+	__builtin_memcpy(draft->entry.ethernet + 6, data, 6);
+	end = claim_port(&draft->reply_key, &draft->entry, packet->hash, preserve);
 	if (end != GO_ON)
 		return end;
 
-	entry.flags = 0;
-	copy_address(entry.source, reply_key.destination);
-	copy_address(entry.destination, reply_key.source);
-	entry.source_port = reply_key.destination_port;
-	entry.destination_port = reply_key.source_port;
-	write_ethernet(entry.ethernet, data);
-	set_sums(&entry, key);
-	long refused = bpf_map_update_elem(&nat_flows, key, &entry, BPF_NOEXIST);
+	draft->entry.flags = 0;
+	copy_address(draft->entry.source, draft->reply_key.destination);
+	copy_address(draft->entry.destination, draft->reply_key.source);
+	draft->entry.source_port = draft->reply_key.destination_port;
+	draft->entry.destination_port = draft->reply_key.source_port;
+	write_ethernet(draft->entry.ethernet, data);
+	set_sums(&draft->entry, key);
+	long refused = bpf_map_update_elem(&nat_flows, key, &draft->entry, BPF_NOEXIST);
 
 	if (!refused)
 		return GO_ON;
-	bpf_map_delete_elem(&nat_flows, &reply_key);
+	bpf_map_delete_elem(&nat_flows, &draft->reply_key);
 	/* EEXIST: another CPU was first with this flow, and its entry counts. */
 	return refused == -EEXIST ? GO_ON : DROP(FLOW_TABLE_FULL);
 }

@@ -51,19 +51,19 @@ stage void write_outer6(void *ip, const struct sl_backend *backend, __u32 inner_
 
 /* Makes room for an outer header between Ethernet, with its tags, and the packet. GO_ON, or an end. The fast paths know that
  * there are no tags and pay nothing for them. */
-stage int grow(struct xdp_md *ctx, const struct packet *packet, int by)
+stage int grow(struct xdp_md *ctx, __u32 l3, int by)
 {
 	void *data = (void *)(long)ctx->data;
 	__u64 tags = 0;
 
-	if (packet->l3 != ETHERNET) {
+	if (l3 != ETHERNET) {
 		if (data + 22 > (void *)(long)ctx->data_end)
 			return BUG;
 		tags = AT(data, 12, __u64);
 	}
 	if (unlikely(bpf_xdp_adjust_head(ctx, -by)))
 		return DROP(NO_HEADROOM);
-	if (packet->l3 != ETHERNET) {
+	if (l3 != ETHERNET) {
 		data = (void *)(long)ctx->data;
 		if (data + 22 > (void *)(long)ctx->data_end)
 			return BUG;
@@ -72,16 +72,41 @@ stage int grow(struct xdp_md *ctx, const struct packet *packet, int by)
 	return GO_ON;
 }
 
+/* The IP header of a frame where it is not known how many tags there are. The verifier sees that it does not start before
+ * Ethernet ends; a bound of it says nothing about `data`. */
+stage void *ip_behind_tags(void *data, __u32 l3)
+{
+	__u32 tags = l3 - ETHERNET;
+
+	opaque(tags);
+	void *ip = data + ETHERNET + (tags & 12);
+
+	opaque(ip);
+	return ip;
+}
+
+/* Where the IP header starts: behind none, one or two tags; and so that it has this length before the end. NULL if not. */
+stage void *ip_header(void *data, void *end, __u32 l3, int length)
+{
+	if (l3 == ETHERNET)
+		return data + ETHERNET + length > end ? 0 : data + ETHERNET;
+	if (data + ETHERNET + 8 > end)
+		return 0;
+	void *ip = ip_behind_tags(data, l3);
+
+	return ip + length > end ? 0 : ip;
+}
+
 /* Puts an outer IPv4 header before the packet. GO_ON, or an end. */
 stage int encapsulate4(struct xdp_md *ctx, const struct packet *packet, const struct sl_backend *backend)
 {
-	int end = grow(ctx, packet, 20);
+	int end = grow(ctx, packet->l3, 20);
 
 	if (unlikely(end != GO_ON))
 		return end;
-	void *data = (void *)(long)ctx->data, *ip = data + packet->l3;
+	void *data = (void *)(long)ctx->data, *ip = ip_header(data, (void *)(long)ctx->data_end, packet->l3, 20);
 
-	if (unlikely(ip + 20 > (void *)(long)ctx->data_end))
+	if (unlikely(!ip))
 		return BUG;
 	write_outer4(ip, backend, packet->ip_length, packet->ipv6 ? 41 : 4, packet->hash);
 	AT(ip, -2, __u16) = backend->ethertype;
@@ -92,13 +117,13 @@ stage int encapsulate4(struct xdp_md *ctx, const struct packet *packet, const st
 /* Puts an outer IPv6 header before the packet. GO_ON, or an end. */
 stage int encapsulate6(struct xdp_md *ctx, const struct packet *packet, const struct sl_backend *backend)
 {
-	int end = grow(ctx, packet, 40);
+	int end = grow(ctx, packet->l3, 40);
 
 	if (unlikely(end != GO_ON))
 		return end;
-	void *data = (void *)(long)ctx->data, *ip = data + packet->l3;
+	void *data = (void *)(long)ctx->data, *ip = ip_header(data, (void *)(long)ctx->data_end, packet->l3, 40);
 
-	if (unlikely(ip + 40 > (void *)(long)ctx->data_end))
+	if (unlikely(!ip))
 		return BUG;
 	write_outer6(ip, backend, packet->ip_length, packet->ipv6 ? 41 : 4, packet->hash);
 	AT(ip, -2, __u16) = backend->ethertype;
@@ -117,8 +142,11 @@ stage int address_frame(struct xdp_md *ctx, const struct sl_backend *backend)
 	return GO_ON;
 }
 
+/* Why nothing of this length can be sent to the backend; its sender may be told (too_big.h). Returns the packet's end. */
+separate int refuse(struct xdp_md *ctx, __u32 backend_id, __u32 l3, __u32 protocol);
+
 /* To a backend by direct return. Returns the packet's end. */
-stage int forward_to(struct xdp_md *ctx, const struct packet *packet, __u32 service, __u32 id)
+stage int forward_to(struct xdp_md *ctx, const struct packet *packet, struct sl_stats *stats, __u32 id)
 {
 	__u32 reason;
 	int end;
@@ -127,7 +155,7 @@ stage int forward_to(struct xdp_md *ctx, const struct packet *packet, __u32 serv
 	if (unlikely(!backend))
 		return BUG;
 	if (unlikely(packet->ip_length > backend->room))
-		return count_dropped(packet->stats, service, id, refusal(backend));
+		return count_dropped(packet->service, id, refuse(ctx, id, packet->l3, packet->protocol));
 	if (backend->outer == 20) {
 		end = encapsulate4(ctx, packet, backend);
 		reason = SL_REASON_DSR_IPIP4;
@@ -139,23 +167,23 @@ stage int forward_to(struct xdp_md *ctx, const struct packet *packet, __u32 serv
 		reason = SL_REASON_DSR_L2;
 	}
 	if (unlikely(end != GO_ON))
-		return count_dropped(packet->stats, service, id, end);
-	count_forwarded(packet, service, id);
+		return count_dropped(packet->service, id, end);
+	count_forwarded(stats, packet->service, id, packet->bytes);
 	if (unlikely(packet->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)))
-		count_edges(packet->stats, service, id, opens(packet->tcp_flags),
+		count_edges(packet->service, id, opens(packet->tcp_flags),
 			    !!(packet->tcp_flags & (TCP_FIN | TCP_RST)));
 	return send(backend->interface, reason);
 }
 
 /* dsr-l2 and dsr-ipip: no state, the slot decides. Returns the packet's end. */
-stage int forward_dsr(struct xdp_md *ctx, const struct packet *packet)
+stage int forward_dsr(struct xdp_md *ctx, const struct packet *packet, struct sl_stats *stats)
 {
-	__u32 service = packet->service->id, id = 0;
-	int end = select_backend(packet->service, packet->hash, &id);
+	__u32 id = 0;
+	int end = select_backend(packet, &id);
 
 	if (unlikely(end != GO_ON))
-		return count_dropped(packet->stats, service, 0, end);
-	return forward_to(ctx, packet, service, id);
+		return count_dropped(packet->service, 0, end);
+	return forward_to(ctx, packet, stats, id);
 }
 
 #endif

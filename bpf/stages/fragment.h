@@ -12,9 +12,6 @@
 
 struct sl_fragment_line fragments[1 << SL_FRAGMENT_BITS] SEC(".bss.fragments");
 
-/* A word that another CPU may be writing: read once, here. */
-#define READ_ONCE(word) (*(volatile typeof(word) *)&(word))
-
 /* What the fragments of a datagram have in common (RFC 791, RFC 8200 section 4.5), in one word; 0 where the packet is too
  * short. IPv6 knows no protocol here: only the first fragment's is said to count. */
 stage __u64 fragment_key(struct xdp_md *ctx, const struct packet *packet)
@@ -48,17 +45,17 @@ stage __u32 fragment_age(__u64 value)
 }
 
 /* What is remembered of a datagram; 0: nothing. */
-static __noinline __u64 find_fragment(__u64 key)
+separate __u64 find_fragment(__u64 key)
 {
 	struct sl_fragment_line *line = fragment_line(key);
 
 	for (int way = 0; way < SL_FRAGMENT_WAYS; way++) {
-		if (READ_ONCE(line->key[way]) != key)
+		if (READ(line->key[way]) != key)
 			continue;
-		__u64 value = READ_ONCE(line->value[way]);
+		__u64 value = READ(line->value[way]);
 
 		if (value & SL_FRAGMENT_LIVE && fragment_age(value) <= SL_FRAGMENT_LIFE &&
-		    READ_ONCE(line->key[way]) == key)
+		    READ(line->key[way]) == key)
 			return value;
 	}
 	return 0;
@@ -66,19 +63,19 @@ static __noinline __u64 find_fragment(__u64 key)
 
 /* Over what is known of the same datagram, into a free place, or over the oldest. Where another CPU takes the place at this
  * moment nothing is remembered: the later fragments are then dropped. */
-static __noinline int remember_fragment(__u64 key, __u64 value)
+separate int remember_fragment(__u64 key, __u64 value)
 {
 	struct sl_fragment_line *line = fragment_line(key);
 	__u32 best = 0, longest = 0;
 	__u64 was = SL_FRAGMENT_CLAIMED;
 
 	for (__u32 way = 0; way < SL_FRAGMENT_WAYS; way++) {
-		__u64 there = READ_ONCE(line->value[way]);
+		__u64 there = READ(line->value[way]);
 		__u32 age = there ? fragment_age(there) : 0x10000;
 
 		if (there == SL_FRAGMENT_CLAIMED)
 			continue;
-		if (there && READ_ONCE(line->key[way]) == key)
+		if (there && READ(line->key[way]) == key)
 			age = 0x20000;
 		if (age >= longest) {
 			longest = age;
@@ -110,21 +107,22 @@ stage int nat_fragment(void)
 	return PASS(FRAGMENT);
 }
 
-/* A fragment with the ports; `end`: what parse_slow found. GO_ON with *service and *id, or its end. */
-static __noinline int own_first_fragment(struct packet *packet, __u64 key, int end, __u32 *service, __u32 *id)
+/* A fragment with the ports; `end`: what parse_slow found. GO_ON with *id, or its end. */
+separate int own_first_fragment(struct packet *packet, __u64 key, int end, __u32 *id)
 {
 	__u64 value = SL_FRAGMENT_LIVE; /* backend 0: the kernel's */
 
-	if (end == GO_ON && (!packet->service || packet->service->flags & SL_SERVICE_NAT))
+	if (!packet || !id)
+		return BUG;
+	if (end == GO_ON && (!packet->service || packet->flags & SL_SERVICE_NAT))
 		end = nat_fragment();
 	if (end == GO_ON) {
-		*service = packet->service->id;
-		end = select_backend(packet->service, packet->hash, id);
+		end = select_backend(packet, id);
 		if (end != GO_ON)
-			return count_dropped(packet->stats, *service, 0, end);
+			return count_dropped(packet->service, 0, end);
 		if (!*id) /* it is dropped, and so are the others */
 			return GO_ON;
-		value |= (__u64)*id << 48 | (__u64)(*service & (SL_MAX_SERVICES - 1)) << 32 |
+		value |= (__u64)*id << 48 | (__u64)(packet->service & (SL_MAX_SERVICES - 1)) << 32 |
 			 (packet->hash & 0xffff0000);
 	} else if (end >> 8 != XDP_PASS) {
 		return end;
@@ -134,11 +132,13 @@ static __noinline int own_first_fragment(struct packet *packet, __u64 key, int e
 	return end;
 }
 
-/* One without: where the first one went. GO_ON with *service and *id, or its end. */
-static __noinline int own_later_fragment(struct packet *packet, __u64 key, __u32 *service, __u32 *id)
+/* One without: where the first one went. GO_ON with *id, or its end. */
+separate int own_later_fragment(struct packet *packet, __u64 key, __u32 *id)
 {
 	__u64 value;
 
+	if (!packet || !id)
+		return BUG;
 	if (is_kernels(packet))
 		return PASS(FRAGMENT);
 	value = find_fragment(key);
@@ -147,22 +147,26 @@ static __noinline int own_later_fragment(struct packet *packet, __u64 key, __u32
 	if (!(value >> 48))
 		return PASS(FRAGMENT);
 	packet->hash = value & 0xffff0000; /* what the outer source varies with */
-	*service = (value >> 32) & (SL_MAX_SERVICES - 1);
+	packet->service = (value >> 32) & (SL_MAX_SERVICES - 1);
 	*id = value >> 48;
 	return GO_ON;
 }
 
 /* A fragment that is to be followed. Returns the packet's end. */
-static __noinline int deliver_fragment(struct xdp_md *ctx, struct packet *packet, int end)
+separate int deliver_fragment(struct xdp_md *ctx, struct packet *packet, int end)
 {
-	__u64 key = fragment_key(ctx, packet);
-	__u32 service = 0, id = 0;
+	struct sl_stats *stats = my_stats();
+	__u32 id = 0;
+	__u64 key;
 
+	if (!packet || !stats)
+		return BUG;
+	key = fragment_key(ctx, packet);
 	if (!key)
 		return BUG;
-	end = end == LATER_FRAGMENT ? own_later_fragment(packet, key, &service, &id) :
-				      own_first_fragment(packet, key, end, &service, &id);
-	return end == GO_ON ? forward_to(ctx, packet, service, id) : end;
+	end = end == LATER_FRAGMENT ? own_later_fragment(packet, key, &id) :
+				      own_first_fragment(packet, key, end, &id);
+	return end == GO_ON ? forward_to(ctx, packet, stats, id) : end;
 }
 
 #endif

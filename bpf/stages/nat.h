@@ -67,7 +67,7 @@ stage int goes_on(struct sl_flow_key *key, struct sl_flow *flow, __u8 tcp_flags)
 	__u32 id = flow->backend;
 	struct sl_backend *backend = bpf_map_lookup_elem(&backend_pool, &id);
 
-	if (!backend || !(backend->flags & SL_BACKEND_PRESENT) || backend->forwarding != SL_FORWARDING_NAT ||
+	if (!backend || !is_in_use(backend) || backend->forwarding != SL_FORWARDING_NAT ||
 	    !same_address(backend->address, flow->destination))
 		return 0;
 	if (opening && flow->closing == SL_CLOSING_BOTH)
@@ -83,12 +83,17 @@ stage int goes_on(struct sl_flow_key *key, struct sl_flow *flow, __u8 tcp_flags)
 }
 
 /* A client's packet to a nat service. Returns the packet's end. */
-static __noinline int nat_forward(struct xdp_md *ctx, struct packet *packet)
+separate int nat_forward(struct xdp_md *ctx, struct packet *packet)
 {
-	__u32 service = packet->service->id, id = 0;
+	struct sl_stats *stats = my_stats();
+	__u32 service, id = 0;
 	struct sl_flow_key key;
-	int opened = 0;
-	int end = read_key(ctx, packet, &key);
+	int opened = 0, end;
+
+	if (!packet || !stats)
+		return BUG;
+	service = packet->service;
+	end = read_key(ctx, packet, &key);
 
 	if (end != GO_ON)
 		return end;
@@ -101,11 +106,11 @@ static __noinline int nat_forward(struct xdp_md *ctx, struct packet *packet)
 	if (!flow) {
 		end = new_flow(ctx, packet, &key, &id);
 		if (end != GO_ON)
-			return count_dropped(packet->stats, service, id, end);
+			return count_dropped(service, id, end);
 		opened = packet->protocol == UDP || opens(packet->tcp_flags);
 		flow = bpf_map_lookup_elem(&nat_flows, &key);
 		if (!flow)
-			return count_dropped(packet->stats, service, id, DROP(FLOW_TABLE_FULL));
+			return count_dropped(service, id, DROP(FLOW_TABLE_FULL));
 	}
 	id = flow->backend;
 	struct sl_backend *backend = bpf_map_lookup_elem(&backend_pool, &id);
@@ -114,7 +119,7 @@ static __noinline int nat_forward(struct xdp_md *ctx, struct packet *packet)
 		return BUG;
 	end = admit(backend, packet->ip_length);
 	if (end != GO_ON)
-		return count_dropped(packet->stats, service, id, end);
+		return count_dropped(service, id, end);
 	void *data = (void *)(long)ctx->data;
 
 	if (data + ETHERNET > (void *)(long)ctx->data_end)
@@ -137,17 +142,22 @@ static __noinline int nat_forward(struct xdp_md *ctx, struct packet *packet)
 	if (data + ETHERNET > (void *)(long)ctx->data_end)
 		return BUG;
 	write_ethernet(data, backend->ethernet);
-	count_forwarded(packet, service, id);
+	count_forwarded(stats, service, id, packet->bytes);
 	if (opened | closed)
-		count_edges(packet->stats, service, id, opened, !!closed);
+		count_edges(service, id, opened, !!closed);
 	return send(backend->interface, SL_REASON_NAT);
 }
 
 /* A backend's packet. It goes where the client's packets come from. Returns the packet's end. */
-static __noinline int nat_reply(struct xdp_md *ctx, struct packet *packet)
+separate int nat_reply(struct xdp_md *ctx, struct packet *packet)
 {
+	struct sl_stats *stats = my_stats();
 	struct sl_flow_key key;
-	int end = read_key(ctx, packet, &key);
+	int end;
+
+	if (!packet || !stats)
+		return BUG;
+	end = read_key(ctx, packet, &key);
 
 	if (end != GO_ON)
 		return end;
@@ -168,7 +178,7 @@ static __noinline int nat_reply(struct xdp_md *ctx, struct packet *packet)
 	if (data + ETHERNET > (void *)(long)ctx->data_end)
 		return BUG;
 	write_ethernet(data, flow->ethernet);
-	count_reply(packet, flow->service, flow->backend);
+	count_reply(stats, flow->service, flow->backend, packet->bytes);
 	return send(flow->interface, SL_REASON_NAT_REPLY);
 }
 

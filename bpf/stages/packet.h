@@ -7,6 +7,13 @@
 #define unlikely(x) __builtin_expect(!!(x), 0)
 #define stage static __always_inline
 
+/* A function that the verifier checks once, for whatever it may be given, and not anew for each call: of those that have
+ * loops. It may not rely on what its caller knows. */
+#define separate __attribute__((noinline))
+
+/* Before a loop: as it stands, for its copies would fill the stack. */
+#define rolled _Pragma("clang loop unroll(disable)")
+
 /* Hides a value's origin from the compiler, so that it does not move a bound check away from the use that the verifier
  * wants it beside. */
 #define opaque(x) asm volatile("" : "+r"(x))
@@ -14,10 +21,22 @@
 /* A load or store of type T at an offset: packets and cache lines are read in words of the best size. */
 #define AT(pointer, offset, T) (*(T *)((void *)(pointer) + (offset)))
 
+/* A word that another CPU may be writing: the compiler must not read it twice or somewhere else. */
+#define READ(word) (*(volatile typeof(word) *)&(word))
+
 #define TCP 6
 #define UDP 17
 #define ICMP 1
 #define ICMPV6 58
+
+#define ICMP_HEADER 8
+#define ICMP_UNREACHABLE 3 /* types, and a code */
+#define ICMP_FRAGMENTATION_NEEDED 4
+#define ICMP_ECHO_REPLY 0
+#define ICMP_ECHO_REQUEST 8
+#define ICMPV6_TOO_BIG 2
+#define ICMPV6_ECHO_REQUEST 128
+#define ICMPV6_ECHO_REPLY 129
 
 #define TCP_FIN 0x01
 #define TCP_SYN 0x02
@@ -37,24 +56,33 @@
 #define DROP(reason) END(XDP_DROP, SL_REASON_##reason)
 #define BUG END(XDP_ABORTED, SL_REASON_BUG)
 
+stage int is_icmp(__u8 protocol)
+{
+	return protocol == ICMP || protocol == ICMPV6;
+}
+
 /* A client's first packet: SYN without ACK. */
 stage int opens(__u8 tcp_flags)
 {
 	return (tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 }
 
+/* Numbers only: a function that is checked by itself may be given it. */
 struct packet {
-	struct sl_stats *stats;     /* this CPU's counters */
-	struct sl_service *service; /* a client's packet; NULL: a backend's reply */
-	__u64 hash;                 /* of the flow; for a client's packet only */
-	__u64 bytes;                /* of the frame as it came in */
-	__u32 ports;                /* source in the low half, destination in the high half, as loaded */
-	__u32 ip_length;            /* of the IP packet, header included */
-	__u8 l3, l4;                /* offsets in the frame */
+	__u64 hash;        /* of the flow; for a client's packet only */
+	__u32 service;     /* id; 0: a backend's reply */
+	__u32 flags;       /* SL_SERVICE_* */
+	__u32 base, slots; /* the table of the service's pool */
+	__u32 holders;
+	__u32 ports;       /* source in the low half, destination in the high half, as loaded */
+	__u32 ip_length;   /* of the IP packet, header included */
+	__u32 bytes;       /* of the frame as it came in */
+	__u8 l3, l4;       /* offsets in the frame */
 	__u8 protocol;
 	__u8 ipv6;
 	__u8 tcp_flags; /* 0 for UDP */
 	__u8 fragment;  /* offset of the header that says it is one, where fragments are followed; 0: it is whole */
+	__u8 reply4;    /* a reply whose flow is in the table of IPv4 flows */
 };
 
 #endif

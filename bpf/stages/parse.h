@@ -8,7 +8,8 @@
 #define SLUICE_PARSE_H
 
 #define PARSE_SLOWLY (-2)
-#define LATER_FRAGMENT (-3) /* of what parse_slow returns: a fragment without ports that is to be followed */
+#define FOR_ICMP (-3)       /* an ICMP message for a VIP */
+#define LATER_FRAGMENT (-4) /* of what parse_slow returns: a fragment without ports that is to be followed */
 #define IPV6_EXTENSIONS 6 /* headers that are followed */
 
 /* Is this address one that services have, and not one that packets come back to or from? */
@@ -25,6 +26,16 @@ stage int is_nat_port(__u32 ports)
 	return port >= SL_NAT_FIRST_PORT && port <= SL_NAT_LAST_PORT;
 }
 
+stage void take_service(struct packet *packet, const struct sl_service *service)
+{
+	packet->hash = service->seed; /* until the flow's hash is known */
+	packet->service = service->id;
+	packet->flags = service->flags;
+	packet->base = service->base;
+	packet->slots = service->slots;
+	packet->holders = service->holders;
+}
+
 /* The service of an address on the fast paths. The packet's protocol is part of the key: what is neither TCP nor UDP has no
  * service. */
 stage int classify(struct packet *packet, struct sl_front *front, const struct sl_services *services)
@@ -32,17 +43,22 @@ stage int classify(struct packet *packet, struct sl_front *front, const struct s
 	__u32 key = SL_PORT_KEY(packet->protocol, packet->ports >> 16);
 	struct sl_service *service = service_place(front, services, key);
 
-	packet->service = service;
-	if (likely((__u32)service->key == key))
+	if (likely((__u32)service->key == key)) {
+		take_service(packet, service);
 		return GO_ON;
+	}
 	packet->service = 0;
+	packet->reply4 = !packet->ipv6;
 	if (service->key == SL_REPLY_KEY && is_nat_port(packet->ports) &&
 	    (packet->protocol == TCP || packet->protocol == UDP))
 		return GO_ON;
 	if (services->flags & SL_SERVICES_DISPLACED) /* the port may yet have a service of its own */
 		return PARSE_SLOWLY;
-	packet->service = find_rest(front, services, packet->protocol, packet->ports);
-	return packet->service ? GO_ON : PARSE_SLOWLY;
+	service = find_rest(front, services, packet->protocol, packet->ports);
+	if (!service)
+		return PARSE_SLOWLY;
+	take_service(packet, service);
+	return GO_ON;
 }
 
 /* IPv4 without options, behind Ethernet without tags; 54 bytes are there. */
@@ -66,7 +82,7 @@ stage int parse_ipv4(struct packet *packet, struct sl_front *front, void *data)
 	int end = classify(packet, front, &address->services);
 
 	if (likely(end == GO_ON && packet->service))
-		packet->hash = sl_flow_hash4(AT(data, 26, __u32), packet->ports, packet->service->seed);
+		packet->hash = sl_flow_hash4(AT(data, 26, __u32), packet->ports, packet->hash);
 	return end;
 }
 
@@ -91,8 +107,7 @@ stage int parse_ipv6(struct packet *packet, struct sl_front *front, void *data)
 	int end = classify(packet, front, &address->services);
 
 	if (likely(end == GO_ON && packet->service))
-		packet->hash = sl_flow_hash6(AT(data, 22, __u64), AT(data, 30, __u64), packet->ports,
-					     packet->service->seed);
+		packet->hash = sl_flow_hash6(AT(data, 22, __u64), AT(data, 30, __u64), packet->ports, packet->hash);
 	return end;
 }
 
@@ -121,12 +136,19 @@ stage int is_reply_by_source6(struct sl_front *front, __u64 high, __u64 low)
 stage int classify_slowly(struct packet *packet, struct sl_front *front, __u32 address_id,
 			  const struct sl_services *services)
 {
-	if (address_id & SL_ADDRESS_NAT_SOURCE)
+	if (address_id & SL_ADDRESS_NAT_SOURCE) {
+		packet->reply4 = !packet->ipv6;
 		return is_nat_port(packet->ports) ? GO_ON : PASS(UNKNOWN_REPLY);
-	packet->service = find_service(front, address_id, services, packet->protocol, packet->ports);
-	if (!packet->service)
-		return address_id & SL_ADDRESS_PRESERVING_BACKEND ? PASS(NOT_OURS) : PASS(NO_SERVICE);
-	return GO_ON;
+	}
+	struct sl_service *service =
+		find_service(front, address_id, services, packet->protocol, packet->ports);
+
+	opaque(service);
+	if (service) {
+		take_service(packet, service);
+		return GO_ON;
+	}
+	return address_id & SL_ADDRESS_PRESERVING_BACKEND ? PASS(NOT_OURS) : PASS(NO_SERVICE);
 }
 
 /* What becomes of a fragment: an end, or GO_ON where it is followed. */
@@ -173,7 +195,7 @@ stage int skip_extensions(void *data, void *end, __u8 protocol, __u32 *l4, __u8 
 }
 
 /* Everything that the fast paths leave over: GO_ON with a filled packet, or its end. */
-static __noinline int parse_slow(struct xdp_md *ctx, struct packet *packet)
+separate int parse_slow(struct xdp_md *ctx, struct packet *packet)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	struct sl_front *front = active_front();
@@ -183,6 +205,8 @@ static __noinline int parse_slow(struct xdp_md *ctx, struct packet *packet)
 	__be16 type;
 	int protocol;
 
+	if (!packet)
+		return BUG;
 	if (data + ETHERNET > end)
 		return PASS(NOT_IP);
 	type = AT(data, 12, __be16);
@@ -207,7 +231,7 @@ static __noinline int parse_slow(struct xdp_md *ctx, struct packet *packet)
 		} else if (!is_reply_by_source4(front, source)) {
 			return PASS(NOT_OURS);
 		}
-		if (front->access.on && is_vip(id) && is_denied4(front, source))
+		if (front->access.on && is_vip(id) && is_denied4(source))
 			return DROP(DENIED);
 		__u32 header = (AT(ip, 0, __u8) & 15) * 4;
 
@@ -249,7 +273,7 @@ static __noinline int parse_slow(struct xdp_md *ctx, struct packet *packet)
 		} else if (!is_reply_by_source6(front, high, low)) {
 			return PASS(NOT_OURS);
 		}
-		if (front->access.on && is_vip(id) && is_denied6(front, high, low))
+		if (front->access.on && is_vip(id) && is_denied6(high, low))
 			return DROP(DENIED);
 		if ((AT(ip, 0, __u8) >> 4) != 6)
 			return PASS(MALFORMED);
@@ -260,7 +284,6 @@ static __noinline int parse_slow(struct xdp_md *ctx, struct packet *packet)
 		packet->ip_length = length;
 		l4 = l3 + 40;
 		__u8 fragment = 0;
-
 		packet->ipv6 = 1;
 		protocol = skip_extensions(data, end, AT(ip, 6, __u8), &l4, &fragment);
 		/* A chain too long is dropped only where it is for a VIP; a backend's is its own affair. */
@@ -284,8 +307,15 @@ static __noinline int parse_slow(struct xdp_md *ctx, struct packet *packet)
 		return PASS(NOT_IP);
 	}
 
-	if (protocol == ICMP || protocol == ICMPV6)
-		return PASS(ICMP);
+	if (is_icmp(protocol)) {
+		if (!id || id & (SL_ADDRESS_NAT_SOURCE | SL_ADDRESS_PRESERVING_BACKEND) ||
+		    protocol != (packet->ipv6 ? ICMPV6 : ICMP))
+			return PASS(ICMP);
+		packet->l3 = l3;
+		packet->l4 = l4;
+		packet->protocol = protocol;
+		return FOR_ICMP;
+	}
 	if (protocol != TCP && protocol != UDP)
 		return PASS(OTHER_PROTOCOL);
 	__u32 need = protocol == TCP ? 20 : 8;
@@ -316,8 +346,8 @@ static __noinline int parse_slow(struct xdp_md *ctx, struct packet *packet)
 	    (packet->ipv6 ? is_reply_by_source6(front, high, low) : is_reply_by_source4(front, high)))
 		return GO_ON; /* classify_slowly left packet->service empty: a reply */
 	if (outcome == GO_ON && packet->service)
-		packet->hash = packet->ipv6 ? sl_flow_hash6(high, low, packet->ports, packet->service->seed) :
-					      sl_flow_hash4(high, packet->ports, packet->service->seed);
+		packet->hash = packet->ipv6 ? sl_flow_hash6(high, low, packet->ports, packet->hash) :
+					      sl_flow_hash4(high, packet->ports, packet->hash);
 	return outcome;
 }
 

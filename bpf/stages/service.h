@@ -33,7 +33,7 @@ stage struct sl_service *service_place(struct sl_front *front, const struct sl_s
 }
 
 /* The entry of an IPv4 address; NULL: not ours. */
-static __noinline struct sl_address4 *find_address4(struct sl_front *front, __u32 address)
+stage struct sl_address4 *find_address4(struct sl_front *front, __u32 address)
 {
 	struct sl_address4 *place = place4(front, address);
 
@@ -44,7 +44,7 @@ static __noinline struct sl_address4 *find_address4(struct sl_front *front, __u3
 }
 
 /* The entry of an IPv6 address; NULL: not ours. */
-static __noinline struct sl_address6 *find_address6(struct sl_front *front, __u64 high, __u64 low)
+stage struct sl_address6 *find_address6(struct sl_front *front, __u64 high, __u64 low)
 {
 	struct sl_address6 *place = place6(front, high, low);
 

@@ -26,7 +26,8 @@ start_servers() {
   done
 }
 
-# Every answer names the backend and the client as the backend saw it. `/big?rate=1m` is a slow download.
+# Every answer names the backend and the client as the backend saw it. `/big?rate=1m` is a slow download. `/upload` answers
+# with the bytes that it took, once it has all of them: the inner request is made only then.
 web_configuration() {
   cat <<TEXT
 user root;
@@ -51,6 +52,8 @@ http {
     add_header X-Backend $1;
     location / { return 200 "$1 \$remote_addr \$remote_port \$server_port\n"; }
     location = /big { limit_rate \$rate; }
+    location = /upload { client_max_body_size 64m; proxy_pass http://127.0.0.1:8080/taken; }
+    location = /taken { client_max_body_size 64m; return 200 "taken \$content_length\n"; }
   }
 }
 TEXT

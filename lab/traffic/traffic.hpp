@@ -1,4 +1,5 @@
-// What the lab's client can do: many short exchanges from fixed source ports, or one long download.
+// What the lab's client can do: many short exchanges from fixed source ports, many long
+// connections, or one long download. And what a router on the way may say about it.
 #pragma once
 
 #include <boost/json/object.hpp>
@@ -40,6 +41,30 @@ struct DownloadOptions {
 /// Runs it: {server, bytes, expected, complete, intact, firstBadByte?, longestGapMs, seconds,
 /// bytesPerSecond, error?}.
 Result<boost::json::object> run_download(const DownloadOptions& options);
+
+/// Connections that are held open and used again and again.
+struct HoldOptions {
+  Endpoint to;
+  std::uint32_t count = 100;
+  std::uint16_t first_port = 10000;           ///< source port of the first; the others count up
+  std::chrono::milliseconds interval{1000};   ///< from question to question of a connection
+  std::uint32_t silent = 0;                   ///< the first so many say nothing for a while
+  std::chrono::milliseconds silence{0};       ///< how long
+  std::chrono::milliseconds patience{10000};  ///< for an answer
+  std::chrono::seconds length{30};            ///< of the whole run
+};
+/// Runs them: {connections, unopened, broken, answers, errors: {what: connections}, byServer:
+/// {name: connections}}. Broken is one that was reset, closed, not answered, or answered by another
+/// server.
+Result<boost::json::object> run_hold(const HoldOptions& options);
+
+/// A datagram from a service to a client that a router could not carry on.
+struct TooBigOptions {
+  Endpoint by, about;        ///< the service that sent it, the client
+  std::uint16_t mtu = 1300;  ///< what the router can carry
+};
+/// Tells the sender so, by ICMP, quoting the IP header and eight bytes behind it: {sent, quoted}.
+Result<boost::json::object> complain(const TooBigOptions& options);
 
 /// A non-blocking socket bound to `port` of any address, on its way to `to`.
 Result<Fd> connect_from(std::uint16_t port, const Endpoint& to, bool udp);

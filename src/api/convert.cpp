@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "planner/phases.hpp"
+
 namespace sluice::api {
 
 namespace {
@@ -170,6 +172,7 @@ std::vector<BackendView> backend_views(const model::EffectivePool& pool,
                      .port = backend.port,
                      .weight = backend.weight,
                      .enabled = backend.enabled,
+                     .drain = backend.drain,
                      .label = backend.label,
                      .tags = backend.tags,
                      .datacenter = backend.datacenter,
@@ -179,8 +182,9 @@ std::vector<BackendView> backend_views(const model::EffectivePool& pool,
     const auto running = state.image.backends.find(key);
     const bool resolved = running != state.image.backends.end() && running->second.resolved;
     view.state = !backend.enabled ? BackendState::disabled
-                 : resolved       ? BackendState::active
-                                  : BackendState::unroutable;
+                 : !resolved      ? BackendState::unroutable
+                 : backend.drain  ? BackendState::draining
+                                  : BackendState::active;
     if (running != state.image.backends.end())
       view.slots = slots[running->second.id];
     const auto hop = state.topology.next_hops.find(backend.ip);
@@ -194,9 +198,15 @@ std::vector<BackendView> backend_views(const model::EffectivePool& pool,
 
 PoolView pool_view(const model::EffectivePool& pool, const control::State& state,
                    const dataplane::Counters& counters) {
+  transition::Summary slots;
+  if (const auto table = state.image.tables.find(pool.name); table != state.image.tables.end())
+    slots = transition::summarize(planner::unpack(table->second, 0));
   return {.name = pool.name,
           .forwarding = pool.forwarding,
           .preserveClientAddress = pool.preserve_client_address,
+          .connectionTracking = pool.tracking,
+          .slotsLearning = slots.learning,
+          .slotsPinned = slots.pinned,
           .tableSize = pool.table_size,
           .hashFunctions = pool.hash_functions,
           .backends = backend_views(pool, state, counters)};
@@ -210,6 +220,7 @@ ServiceView service_view(const model::Service& service, const dataplane::Counter
                    .protocol = service.protocol,
                    .pool = service.pool,
                    .enabled = service.enabled,
+                   .answerEcho = service.answerEcho,
                    .stats = {}};
   set_traffic(view.stats, traffic_of(counters.services, planner::key_of(service)));
   return view;

@@ -72,8 +72,8 @@ BOOST_DESCRIBE_STRUCT(TrafficView, (),
                       (packets, bytes, replyPackets, replyBytes, opened, closed, dropped,
                        unresolved))
 
-enum class BackendState { active, disabled, unroutable };
-BOOST_DESCRIBE_ENUM(BackendState, active, disabled, unroutable)
+enum class BackendState { active, draining, disabled, unroutable };
+BOOST_DESCRIBE_ENUM(BackendState, active, draining, disabled, unroutable)
 
 struct BackendView {
   std::string id, pool;
@@ -81,6 +81,7 @@ struct BackendView {
   std::optional<std::uint16_t> port;
   std::uint16_t weight = 1;
   bool enabled = true;
+  bool drain = false;
   std::optional<std::string> label;
   std::vector<std::string> tags;
   std::optional<std::string> datacenter, rack;
@@ -90,19 +91,22 @@ struct BackendView {
   TrafficView stats;
 };
 BOOST_DESCRIBE_STRUCT(BackendView, (),
-                      (id, pool, ip, port, weight, enabled, label, tags, datacenter, rack, state,
-                       problem, slots, stats))
+                      (id, pool, ip, port, weight, enabled, drain, label, tags, datacenter, rack,
+                       state, problem, slots, stats))
 
 struct PoolView {
   std::string name;
   model::Forwarding forwarding = model::Forwarding::nat;
   bool preserveClientAddress = false;
+  model::Tracking connectionTracking = model::Tracking::full;
+  std::uint32_t slotsLearning = 0, slotsPinned = 0;  ///< of slots that are changing hands
   std::uint32_t tableSize = 0;
   std::uint16_t hashFunctions = 1;
   std::vector<BackendView> backends;
 };
 BOOST_DESCRIBE_STRUCT(PoolView, (),
-                      (name, forwarding, preserveClientAddress, tableSize, hashFunctions, backends))
+                      (name, forwarding, preserveClientAddress, connectionTracking, slotsLearning,
+                       slotsPinned, tableSize, hashFunctions, backends))
 
 struct ServiceView {
   std::string name;
@@ -112,10 +116,11 @@ struct ServiceView {
   model::Protocol protocol = model::Protocol::tcp;
   std::string pool;
   bool enabled = true;
+  bool answerEcho = false;
   TrafficView stats;
 };
 BOOST_DESCRIBE_STRUCT(ServiceView, (),
-                      (name, address, port, portEnd, protocol, pool, enabled, stats))
+                      (name, address, port, portEnd, protocol, pool, enabled, answerEcho, stats))
 
 struct VerdictView {
   std::string verdict, reason;

@@ -205,7 +205,7 @@ class Commands {
   void add_service_set(CLI::App* service) {
     struct Changes {
       std::string name, pool;
-      bool enable = false, disable = false;
+      bool enable = false, disable = false, answer_echo = false, pass_echo = false;
     };
     auto wanted = std::make_shared<Changes>();
     auto* set = service->add_subcommand("set", "change a service: set web --pool canary");
@@ -213,10 +213,15 @@ class Commands {
     set->add_option("--pool", wanted->pool, "the pool that serves it from now on");
     auto* enable = set->add_flag("--enable", wanted->enable);
     set->add_flag("--disable", wanted->disable, "its packets go to the kernel")->excludes(enable);
+    auto* answer = set->add_flag("--answer-echo", wanted->answer_echo, "its VIP answers pings");
+    set->add_flag("--pass-echo", wanted->pass_echo, "pings of its VIP are not its affair")
+        ->excludes(answer);
     auto options = add_write_options(set);
     on(set, [=](Session& session) {
-      if (wanted->pool.empty() && !wanted->enable && !wanted->disable)
-        return misuse(session, "say what to change: --pool, --enable or --disable");
+      if (wanted->pool.empty() && !wanted->enable && !wanted->disable && !wanted->answer_echo &&
+          !wanted->pass_echo)
+        return misuse(session, "say what to change: --pool, --enable, --disable, --answer-echo or "
+                               "--pass-echo");
       // The generation first: what changes after it refuses the change instead of being undone by
       // it.
       auto how = *options;
@@ -232,6 +237,8 @@ class Commands {
         body["pool"] = wanted->pool;
       if (wanted->enable || wanted->disable)
         body["enabled"] = wanted->enable;
+      if (wanted->answer_echo || wanted->pass_echo)
+        body["answerEcho"] = wanted->answer_echo;
       return change(session, "PUT", path, body, how);
     });
   }
@@ -404,11 +411,17 @@ class Commands {
     auto enabled = std::make_shared<std::pair<bool, bool>>();
     auto* on_flag = set->add_flag("--enable", enabled->first);
     set->add_flag("--disable", enabled->second)->excludes(on_flag);
+    auto drained = std::make_shared<std::pair<bool, bool>>();
+    auto* drain_flag =
+        set->add_flag("--drain", drained->first, "keep its flows, give it no new one");
+    set->add_flag("--no-drain", drained->second)->excludes(drain_flag);
     auto options = add_write_options(set);
     on(set, [=](Session& session) {
       json::object body;
       if (enabled->first || enabled->second)
         body["enabled"] = enabled->first;
+      if (drained->first || drained->second)
+        body["drain"] = drained->first;
       fields->write(body);
       if (body.empty())
         return misuse(session,

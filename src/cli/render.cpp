@@ -59,7 +59,7 @@ void append(std::vector<Cell>& row, std::vector<Cell> cells) {
 Tone tone_of_state(std::string_view state) {
   if (state == "active" || state == "up")
     return Tone::good;
-  return state == "disabled" ? Tone::faint : Tone::bad;
+  return state == "disabled" || state == "draining" ? Tone::faint : Tone::bad;
 }
 
 }  // namespace

@@ -23,6 +23,8 @@ constexpr auto patience_for_new_backends = 1000ms;
 /// After a failed attempt to converge the next one waits, so that a broken interface does not keep
 /// the strand busy.
 constexpr auto retry_after = 5s;
+/// While slots are in transition their records are looked at this often.
+constexpr auto sweep_every = 5s;
 
 std::set<IpAddress> backend_addresses(const model::Config& config) {
   std::set<IpAddress> addresses;
@@ -38,6 +40,11 @@ std::int64_t now_ms() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(
              std::chrono::system_clock::now().time_since_epoch())
       .count();
+}
+
+/// Monotonic, as the packet path's own clock is: a wall clock that is set must not end flows.
+std::uint32_t uptime_seconds() {
+  return static_cast<std::uint32_t>(std::chrono::steady_clock::now().time_since_epoch() / 1s);
 }
 
 /// The machine as validation sees it: an interface that the running configuration names already may
@@ -101,7 +108,8 @@ Result<planner::Plan> Controller::plan_towards(const model::Config& wanted,
   auto running = dataplane_.running();
   if (!running)
     return fail(running.error());
-  return planner::make_plan(*running, wanted, topology, {.tolerate_missing_interfaces = true});
+  return planner::make_plan(*running, wanted, topology,
+                            {.tolerate_missing_interfaces = true, .now = uptime_seconds()});
 }
 
 Result<Change> Controller::change(const Edit& edit, const ChangeOptions& options) {
@@ -245,9 +253,8 @@ void Controller::heal(const model::Topology& topology) {
 }
 
 void Controller::tick() {
-  // Monotonic, as the packet path's own clock is: a wall clock that is set must not end flows.
-  const auto uptime = std::chrono::steady_clock::now().time_since_epoch();
-  dataplane_.tick(static_cast<std::uint32_t>(uptime / 1s));
+  dataplane_.tick(uptime_seconds());
+  advance_transitions();
   const bool moved = next_hops_.process();
   const bool retry = !drift_.empty() && std::chrono::steady_clock::now() >= retry_at_;
   if (generation_ == 0 || (!moved && !retry))
@@ -256,6 +263,31 @@ void Controller::tick() {
     heal(*topology);
   else
     spdlog::error("the kernel's routes and links cannot be read: {}", topology.error().message);
+}
+
+void Controller::advance_transitions() {
+  if (std::chrono::steady_clock::now() < sweep_at_)
+    return;
+  sweep_at_ = std::chrono::steady_clock::now() + sweep_every;
+  auto running = dataplane_.running();
+  if (generation_ == 0 || !running || std::ranges::all_of(running->tables, [](const auto& table) {
+        return table.second.holders.empty();
+      }))
+    return;
+  auto topology = next_hops_.topology();
+  if (!topology)
+    return;
+  const auto learned = dataplane_.sweep(*running);
+  auto plan = planner::make_plan(
+      *running, config_, *topology,
+      {.tolerate_missing_interfaces = true, .now = uptime_seconds(), .learned = &learned});
+  if (!plan || plan->empty())
+    return;
+  if (auto applied = dataplane_.apply(*plan); !applied)
+    spdlog::error("slots in transition stay as they are: {}", applied.error().message);
+  else
+    for (const auto& step : plan->steps)
+      spdlog::info("tables settle: {}", planner::describe(step));
 }
 
 Result<State> Controller::state() {

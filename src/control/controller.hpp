@@ -98,6 +98,8 @@ class Controller {
   /// Everything but what must be attached anew, then each attachment for itself: one interface that
   /// refuses must not keep the others from balancing.
   Result<void> converge(const model::Topology& topology);
+  /// Ends what is over of the transitions that changes of tables began.
+  void advance_transitions();
   /// Plans towards a configuration on the machine as it is now, applies, and says each step.
   Result<void> follow(const model::Config& wanted, const model::Topology& topology);
 
@@ -110,6 +112,7 @@ class Controller {
   bool adopted_ = false;
   std::string drift_;
   std::chrono::steady_clock::time_point retry_at_{};
+  std::chrono::steady_clock::time_point sweep_at_{};
 };
 
 }  // namespace sluice::control

@@ -61,6 +61,11 @@ class Dataplane {
   virtual Result<void> apply(const planner::Plan& plan) = 0;
   virtual Result<Counters> counters() = 0;
   virtual Result<std::vector<Attachment>> attachments() = 0;
+  /// Looks at the records of flows on slots in transition, and forgets those that are of no use any
+  /// more. To be called every few seconds while there are such slots: ages come round after a
+  /// quarter of an hour.
+  /// @param image what runs
+  virtual planner::Learned sweep(const planner::Image& image) = 0;
   /// Moves the packet path's coarse clock; call once a second with the seconds of the monotonic
   /// clock.
   virtual void tick(std::uint32_t epoch) = 0;

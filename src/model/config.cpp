@@ -20,6 +20,10 @@ std::vector<EffectivePool> effective_pools(const Config& config) {
                        .name = pool.name,
                        .forwarding = pool.forwarding.value_or(config.xdp.forwarding),
                        .preserve_client_address = pool.preserveClientAddress.value_or(false),
+                       .tracking = pool.connectionTracking.value_or(
+                           pool.forwarding.value_or(config.xdp.forwarding) == Forwarding::nat
+                               ? Tracking::full
+                               : Tracking::exceptions),
                        .table_size = pool.tableSize.value_or(config.maglev.tableSize),
                        .hash_functions = pool.hashFunctions.value_or(config.maglev.hashFunctions),
                        .backends = pool.backends,

@@ -31,13 +31,18 @@ BOOST_DESCRIBE_ENUM(XdpMode, SKB, DRV, HW)
 /// What becomes of fragments for a VIP; `reassemble`: later ones follow the first to its backend.
 enum class Fragments { drop, pass, reassemble };
 BOOST_DESCRIBE_ENUM(Fragments, drop, pass, reassemble)
+/// What is remembered about flows. `exceptions`: while a table changes, those that must not follow
+/// it. `full`: all; what nat needs.
+enum class Tracking { off, exceptions, full };
+BOOST_DESCRIBE_ENUM(Tracking, off, exceptions, full)
 
 /// A server behind a VIP.
 struct Backend {
   IpAddress ip;
   std::optional<std::uint16_t> port;  ///< absent: the service's port
   std::uint16_t weight = 1;
-  bool enabled = true;
+  bool enabled = true;  ///< false: its flows move to others at once
+  bool drain = false;   ///< keeps its flows, gets no new one
   std::optional<std::string> label;
   std::vector<std::string> tags;
   std::optional<std::string> datacenter;
@@ -46,20 +51,23 @@ struct Backend {
       pool;  ///< only in `l4_backends`: the pool it belongs to, `default` if absent
   bool operator==(const Backend&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(Backend, (), (ip, port, weight, enabled, label, tags, datacenter, rack, pool))
+BOOST_DESCRIBE_STRUCT(Backend, (),
+                      (ip, port, weight, enabled, drain, label, tags, datacenter, rack, pool))
 
 /// A group of backends with one way of forwarding and one lookup table.
 struct Pool {
   std::string name;
   std::optional<Forwarding> forwarding;        ///< absent: xdp.forwarding
   std::optional<bool> preserveClientAddress;   ///< nat only: backends see the client; absent: false
+  std::optional<Tracking> connectionTracking;  ///< absent: full for nat, exceptions otherwise
   std::optional<std::uint32_t> tableSize;      ///< absent: maglev.tableSize
   std::optional<std::uint16_t> hashFunctions;  ///< absent: maglev.hashFunctions
   std::vector<Backend> backends;
   bool operator==(const Pool&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(Pool, (),
-                      (name, forwarding, preserveClientAddress, tableSize, hashFunctions, backends))
+                      (name, forwarding, preserveClientAddress, connectionTracking, tableSize,
+                       hashFunctions, backends))
 
 /// A VIP: address, port and protocol, served by a pool.
 struct Service {
@@ -70,9 +78,12 @@ struct Service {
   Protocol protocol = Protocol::tcp;
   std::string pool;
   bool enabled = true;
+  /// XDP answers echo requests to `address`. One enabled service of an address speaks for all.
+  bool answerEcho = false;
   bool operator==(const Service&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(Service, (), (name, address, port, portEnd, protocol, pool, enabled))
+BOOST_DESCRIBE_STRUCT(Service, (),
+                      (name, address, port, portEnd, protocol, pool, enabled, answerEcho))
 
 /// "80", "8000-8099", or "any".
 std::string ports_to_string(std::uint16_t port, std::uint16_t last);
@@ -93,10 +104,13 @@ struct XdpSettings {
   /// or shorter, IPv6 /112 or shorter. Absent: the way out's own address, which does not vary.
   std::optional<std::string> encapSource;
   std::optional<std::string> encapSource6;
+  std::uint32_t transitionSeconds = 300;  ///< slots that change hands learn so long, 5 to 86,400
+  std::uint32_t transitionHoldSeconds = 900;  ///< and no longer than this, 5 to 86,400
   bool operator==(const XdpSettings&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(XdpSettings, (),
-                      (interfaces, forwarding, fragments, encapSource, encapSource6))
+                      (interfaces, forwarding, fragments, encapSource, encapSource6,
+                       transitionSeconds, transitionHoldSeconds))
 
 struct NatSettings {
   /// Addresses that nat sends from, at most one of each family; none: the way out's own address.
@@ -151,6 +165,7 @@ struct EffectivePool {
   std::string name;
   Forwarding forwarding;
   bool preserve_client_address;
+  Tracking tracking;
   std::uint32_t table_size;
   std::uint16_t hash_functions;
   std::vector<Backend> backends;

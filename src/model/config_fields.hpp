@@ -51,6 +51,28 @@ template <>
 inline constexpr Field field<&model::Pool::forwarding> = {
     .doc = "how packets reach the backends; absent: xdp.forwarding"};
 template <>
+inline constexpr Field field<&model::Pool::connectionTracking> = {
+    .doc = "what is remembered about flows: off = nothing, a flow follows the table; exceptions = "
+           "while the table changes, the flows that must stay where they are; full = all, which is "
+           "what nat needs"};
+template <>
+inline constexpr Field field<&model::Backend::drain> = {
+    .doc = "true keeps its flows and gives it no new one; needs connectionTracking"};
+template <>
+inline constexpr Field field<&model::XdpSettings::transitionHoldSeconds> = {
+    .doc = "how long they go on learning at most, while records are less than half full or find no "
+           "place; less than transitionSeconds counts as that",
+    .min = 5,
+    .max = 86400,
+    .unit = "s"};
+template <>
+inline constexpr Field field<&model::XdpSettings::transitionSeconds> = {
+    .doc = "how long slots that change hands learn which flows are old; flows that are silent for "
+           "longer may break",
+    .min = 5,
+    .max = 86400,
+    .unit = "s"};
+template <>
 inline constexpr Field field<&model::Pool::preserveClientAddress> = {
     .doc = "nat only: backends see the client's address; their way back must lead through the "
            "balancer"};
@@ -96,6 +118,10 @@ inline constexpr Field field<&model::Service::pool> = {.doc = "the pool that ser
 template <>
 inline constexpr Field field<&model::Service::enabled> = {
     .doc = "false lets the service's packets pass to the kernel untouched"};
+template <>
+inline constexpr Field field<&model::Service::answerEcho> = {
+    .doc = "true: pings of the VIP are answered here, whether its backends live or not; false, "
+           "unless another enabled service of the VIP says true: the kernel gets them"};
 
 template <>
 inline constexpr Field field<&model::XdpInterface::name> = {.doc = "name of the interface",

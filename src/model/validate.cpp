@@ -121,7 +121,21 @@ class Validator {
           forwarding != Forwarding::nat && readable(pointer))
         fault(pointer, "only nat can preserve the client's address; dsr-l2 and dsr-ipip always do",
               "leave it out, or set forwarding to nat");
+      check_tracking(i, pool, forwarding);
     }
+  }
+
+  void check_tracking(std::size_t i, const Pool& pool, Forwarding forwarding) {
+    const auto pointer = at("pools", i, "connectionTracking");
+    if (!pool.connectionTracking || !pools_.at(pool.name).forwarding_known || !readable(pointer))
+      return;
+    const bool nat = forwarding == Forwarding::nat;
+    if (nat && *pool.connectionTracking != Tracking::full)
+      fault(pointer, "nat cannot do without full tracking: replies are found by it",
+            "leave it out, or set it to full");
+    if (!nat && *pool.connectionTracking == Tracking::full)
+      fault(pointer, "full tracking is for nat; Maglev needs exceptions at most",
+            "leave it out, or set it to exceptions or off");
   }
 
   void check_backends() {

@@ -1,4 +1,6 @@
 // Steps in words.
+#include <algorithm>
+
 #include "base/text.hpp"
 #include "planner/plan.hpp"
 
@@ -32,6 +34,13 @@ struct Describe {
     if (step.table.slots.empty())
       return "leave pool " + step.pool + " without slots: it has no enabled backend";
     return "fill " + std::to_string(step.table.slots.size()) + " slots of pool " + step.pool;
+  }
+  std::string operator()(const MarkSlots& step) const {
+    const auto in_transition = static_cast<std::size_t>(
+        std::ranges::count_if(step.table.holders, [](auto holder) { return holder != 0; }));
+    return in_transition == 0 ? "all slots of pool " + step.pool + " are settled"
+                              : "of pool " + step.pool + " " + counted(in_transition, "slot") +
+                                    " " + (in_transition == 1 ? "is" : "are") + " in transition";
   }
   std::string operator()(const FillAccessList& step) const {
     return "write access lists of " + std::to_string(step.entries.size()) +

@@ -28,6 +28,7 @@ struct BackendImage {
   std::uint16_t id = 0;
   model::Forwarding forwarding = model::Forwarding::nat;
   bool preserve_client_address = false;
+  bool enabled = true;  ///< false: its flows move to others
   std::uint16_t weight = 1;
   /// Way out. Of the names and texts in it only what the kernel's map holds counts: ifindex, MACs,
   /// mtu, resolved.
@@ -48,6 +49,10 @@ struct TableImage {
   std::uint32_t base = 0;  ///< first slot in the arena
   std::uint16_t hash_functions = 1;
   std::vector<std::uint16_t> slots;  ///< backend ids; empty: the pool has no enabled backend
+  /// Of slots in transition; empty: none is. Otherwise one for each slot, 0 where it is settled, as
+  /// planner/phases.hpp packs them.
+  std::vector<std::uint32_t> holders;
+  std::uint32_t holder_base = 0;  ///< where they begin in the arena; 0 if there are none
   bool operator==(const TableImage&) const = default;
 };
 
@@ -64,6 +69,7 @@ struct ServiceImage {
   std::uint16_t id = 0;
   std::string name;
   std::string pool;
+  bool answer_echo = false;
   bool operator==(const ServiceImage&) const = default;
 };
 

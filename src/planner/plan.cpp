@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <set>
 
+#include "abi.h"
 #include "maglev/maglev.hpp"
 #include "planner/access.hpp"
 #include "planner/wanted.hpp"
@@ -34,7 +35,9 @@ std::set<std::pair<std::string, model::Forwarding>> pool_forwarding(const Image&
 bool front_differs(const Image& before, const Image& after) {
   const auto same_range = [](const auto& a, const auto& b) {
     return a.first == b.first && a.second.base == b.second.base &&
-           a.second.slots.size() == b.second.slots.size();
+           a.second.slots.size() == b.second.slots.size() &&
+           a.second.holder_base == b.second.holder_base &&
+           a.second.holders.size() == b.second.holders.size();
   };
   return before.services != after.services || before.fragments != after.fragments ||
          before.access != after.access ||
@@ -61,15 +64,24 @@ PoolEffect effect_of(const std::string& pool, const TableImage* before, const Ta
 }
 
 void add_table_steps(Plan& plan, const Image& running) {
+  std::vector<Step> marks;
   for (const auto& [pool, table] : plan.after.tables) {
     const auto before = running.tables.find(pool);
     const bool known = before != running.tables.end();
     if (known && before->second == table)
       continue;
+    if (known && before->second.slots == table.slots && before->second.base == table.base &&
+        before->second.hash_functions == table.hash_functions) {
+      marks.push_back(MarkSlots{pool, table});
+      continue;
+    }
     plan.steps.push_back(FillTable{pool, table});
     const std::set<std::uint16_t> members(table.slots.begin(), table.slots.end());
     plan.effects.push_back(effect_of(pool, known ? &before->second : nullptr, table, members));
+    plan.effects.back().learning = static_cast<std::uint32_t>(std::ranges::count_if(
+        table.holders, [](auto word) { return word != 0 && !(word & SL_HOLDER_PINNED); }));
   }
+  std::ranges::move(marks, std::back_inserter(plan.steps));
 }
 
 void add_forget_steps(Plan& plan, const Image& running) {

@@ -28,6 +28,12 @@ struct FillTable {
   std::string pool;
   TableImage table;
 };
+/// Writes in place what phase the slots of a table are in, whose owners stay. Every word is right
+/// by itself, before and after: packets may be between two.
+struct MarkSlots {
+  std::string pool;
+  TableImage table;
+};
 /// Fills the access list that is not in use. Nobody is judged by it until SwapFront.
 struct FillAccessList {
   AccessImage access;
@@ -55,7 +61,7 @@ struct Detach {
   std::string interface;
 };
 /// In the order in which a plan has them.
-using Step = std::variant<Attach, PutBackend, FillTable, FillAccessList, SwapFront, ForgetTable,
+using Step = std::variant<Attach, PutBackend, FillTable, MarkSlots, FillAccessList, SwapFront, ForgetTable,
                           RemoveBackend, Detach>;
 
 /// How many slots of a pool's table change hands.
@@ -64,6 +70,7 @@ struct PoolEffect {
   std::uint32_t slots = 0;        ///< of the new table; 0: the pool goes, or has no backend
   std::uint32_t moved = 0;        ///< slots whose owner differs, or all when the size changes
   std::uint32_t unavoidable = 0;  ///< of these: slots of backends that leave
+  std::uint32_t learning = 0;     ///< slots whose old flows stay while new ones move
 };
 
 /// A thing that the operator should know, that does not stop the plan.
@@ -81,10 +88,21 @@ struct Plan {
   bool empty() const { return steps.empty(); }
 };
 
+/// What the data plane knows of flows on slots in transition: one look at all records.
+struct Learned {
+  /// By pool and slot: records of living backends other than the slot's owner.
+  std::map<std::string, std::vector<std::uint32_t>> of_others;
+  std::optional<std::uint32_t> last_refused;  ///< epoch in which a record found no place
+  bool half_full = false;                     ///< half of the places or more are taken
+};
+
 struct PlanOptions {
   /// An interface of the configuration that does not exist is a warning and is left out, instead of
   /// an error: for a configuration that was accepted when the interface was still there.
   bool tolerate_missing_interfaces = false;
+  std::uint32_t now = 0;  ///< seconds of the monotonic clock, for slots in transition
+  /// Given: slots that have learned enough are pinned, and settled when nothing is left of others.
+  const Learned* learned = nullptr;
 };
 
 /// Makes the plan that leads from `running` to `wanted` on a machine that looks like `topology`.

@@ -34,9 +34,12 @@ Ids service_ids(const Image& running) {
 }
 
 Arena::Arena(const Image& running) {
-  for (const auto& [pool, table] : running.tables)
+  for (const auto& [pool, table] : running.tables) {
     if (!table.slots.empty())
       used_.emplace(table.base, table.slots.size());
+    if (!table.holders.empty())
+      used_.emplace(table.holder_base, table.holders.size());
+  }
 }
 
 std::optional<std::uint32_t> Arena::take(std::size_t slots) {

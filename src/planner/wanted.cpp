@@ -8,6 +8,7 @@
 #include "abi.h"
 #include "maglev/maglev.hpp"
 #include "planner/access.hpp"
+#include "planner/phases.hpp"
 #include "planner/room.hpp"
 #include "planner/ways.hpp"
 
@@ -21,20 +22,23 @@ std::uint32_t client_packet(std::uint32_t mtu) {
   return mtu < 2000 ? std::min(mtu, 1500u) : mtu;
 }
 
+/// Every link carries that much of IPv6 (RFC 8200, section 5), and no host sends less at a time.
+constexpr std::uint32_t least_ipv6_mtu = 1280;
+
 class Builder {
  public:
   Builder(const Image& running, const model::Config& config, const model::Topology& topology,
-          std::vector<Warning>& warnings)
-      : running_(running), config_(config), topology_(topology), warnings_(warnings),
-        ways_(config, topology), backend_ids_(backend_ids(running)),
+          const PlanOptions& options, std::vector<Warning>& warnings)
+      : running_(running), config_(config), topology_(topology), options_(options),
+        warnings_(warnings), ways_(config, topology), backend_ids_(backend_ids(running)),
         service_ids_(service_ids(running)), arena_(running) {}
 
-  Result<Image> build(const PlanOptions& options) {
+  Result<Image> build() {
     warn_of_foreign_sources();
     image_.fragments = config_.xdp.fragments;
     add_access();
     const auto pools = model::effective_pools(config_);
-    if (auto added = add_interfaces(options); !added)
+    if (auto added = add_interfaces(); !added)
       return fail(added.error());
     for (const auto& pool : pools)
       if (auto added = add_backends(pool); !added)
@@ -83,6 +87,7 @@ class Builder {
       const auto key = key_of(pool, backend);
       BackendImage entry{.forwarding = pool.forwarding,
                          .preserve_client_address = pool.preserve_client_address,
+                         .enabled = backend.enabled,
                          .weight = backend.weight};
       if (const auto known = running_.backends.find(key); known != running_.backends.end())
         entry.id = known->second.id;
@@ -134,10 +139,19 @@ class Builder {
       warn(pointer_of(pool),
            "dsr-ipip of pool " + pool.name + " adds " + (v4 ? "20" : "40") +
                " bytes, but the way out by " + interface + " carries only " +
-               std::to_string(entry.mtu) + ": the largest packets of clients are dropped",
+               std::to_string(entry.mtu) + ": " + consequence(entry.mtu - (v4 ? 20u : 40u)),
            "set the MTU of " + interface + " and of the links behind it to " +
                std::to_string(needed) + " or more");
     }
+  }
+
+  static std::string consequence(std::uint32_t room) {
+    auto text = "clients are told to send no more than " + std::to_string(room) +
+                " bytes a packet, and larger IPv4 packets without the DF bit are dropped";
+    if (room < least_ipv6_mtu)
+      text += "; so are larger IPv6 packets, because no client goes below " +
+              std::to_string(least_ipv6_mtu);
+    return text;
   }
 
   /// Over the interfaces that balance, besides the way out itself, whose MTU is what the warning
@@ -153,7 +167,7 @@ class Builder {
   Result<void> add_table(const model::EffectivePool& pool) {
     std::vector<maglev::Member> all, resolved;
     for (const auto& backend : pool.backends) {
-      if (!backend.enabled)
+      if (!backend.enabled || backend.drain)
         continue;
       const auto& entry = image_.backends.at(key_of(pool, backend));
       const maglev::Member member{.address = backend.ip.bytes(),
@@ -168,27 +182,86 @@ class Builder {
     auto slots =
         maglev::build(resolved.empty() ? all : resolved, pool.table_size, pool.hash_functions);
     const auto running = running_.tables.find(pool.name);
-    if (running != running_.tables.end() && running->second.slots == slots &&
+    const bool known = running != running_.tables.end();
+    TableImage table{.hash_functions = pool.hash_functions, .slots = std::move(slots)};
+    if (known)
+      table.holders = holders_of(pool, running->second, table.slots);
+    if (known && running->second.slots == table.slots &&
         running->second.hash_functions == pool.hash_functions) {
-      image_.tables.emplace(pool.name, running->second);
-      return {};
+      table.base = running->second.base;
+      // The holders are written where they are, or dropped.
+      if (table.holders.empty() || table.holders.size() == running->second.holders.size()) {
+        table.holder_base = table.holders.empty() ? 0 : running->second.holder_base;
+        image_.tables.emplace(pool.name, std::move(table));
+        return {};
+      }
     }
-    std::uint32_t base = 0;
-    if (!slots.empty()) {
-      const auto range = arena_.take(slots.size());
+    if (!table.slots.empty()) {
+      const auto range = arena_.take(table.slots.size());
       if (!range)
         return fail(Code::full,
-                    "there is no room for the " + std::to_string(slots.size()) + " slots of pool " +
-                        pool.name +
+                    "there is no room for the " + std::to_string(table.slots.size()) +
+                        " slots of pool " + pool.name +
                         " beside the running tables: " + std::to_string(arena_.free_slots()) +
                         " slots are free, " + std::to_string(arena_.largest_range()) +
                         " of them together; use a smaller tableSize or change fewer pools at once");
-      base = *range;
+      table.base = *range;
     }
-    image_.tables.emplace(
-        pool.name,
-        TableImage{.base = base, .hash_functions = pool.hash_functions, .slots = std::move(slots)});
+    give_holders_room(pool, table);
+    image_.tables.emplace(pool.name, std::move(table));
     return {};
+  }
+
+  /// The holders of the new table's slots: empty if no flow needs to be told from others.
+  std::vector<std::uint32_t> holders_of(const model::EffectivePool& pool, const TableImage& running,
+                                        const std::vector<std::uint16_t>& owners) const {
+    if (pool.tracking != model::Tracking::exceptions || running.slots.size() != owners.size())
+      return {};
+    const auto alive_by_id = living_backends();
+    auto slots = transition::change(unpack(running, options_.now), owners,
+                                    transition::Alive(alive_by_id), options_.now);
+    if (options_.learned)
+      settle(pool.name, running, slots);
+    return pack_holders(slots);
+  }
+
+  /// A byte for each id: can packets be sent there?
+  std::vector<std::uint8_t> living_backends() const {
+    std::vector<std::uint8_t> alive(SL_MAX_BACKENDS);
+    for (const auto& [key, backend] : image_.backends)
+      alive[backend.id] = backend.resolved && backend.enabled;
+    return alive;
+  }
+
+  /// Settles what was pinned before the look at the records, and pins what has learned enough.
+  void settle(const std::string& pool, const TableImage& running,
+              std::vector<transition::Slot>& slots) const {
+    const transition::Window window{.seconds = config_.xdp.transitionSeconds,
+                                    .hold = config_.xdp.transitionHoldSeconds};
+    const auto of_others = options_.learned->of_others.find(pool);
+    const bool looked = of_others != options_.learned->of_others.end() &&
+                        of_others->second.size() == slots.size() && !running.holders.empty();
+    for (std::size_t i = 0; i < slots.size(); i++) {
+      if (looked && running.holders[i] & SL_HOLDER_PINNED)
+        slots[i] = transition::settle(slots[i], of_others->second[i]);
+      else if (transition::may_pin(slots[i], options_.now, window, options_.learned->last_refused,
+                                   options_.learned->half_full))
+        slots[i] = transition::pin(slots[i]);
+    }
+  }
+
+  void give_holders_room(const model::EffectivePool& pool, TableImage& table) {
+    if (table.holders.empty())
+      return;
+    if (const auto range = arena_.take(table.holders.size())) {
+      table.holder_base = *range;
+      return;
+    }
+    table.holders.clear();
+    warn(pointer_of(pool),
+         "there is no room to tell old flows of pool " + pool.name +
+             " from new ones: those on slots that move break",
+         "use a smaller tableSize, or change fewer pools at once");
   }
 
   void warn_of_unusable(const model::EffectivePool& pool, std::size_t enabled,
@@ -214,7 +287,8 @@ class Builder {
       if (!service.enabled)
         continue;
       const auto key = planner::key_of(service);
-      ServiceImage entry{.id = 0, .name = service.name, .pool = service.pool};
+      ServiceImage entry{
+          .id = 0, .name = service.name, .pool = service.pool, .answer_echo = service.answerEcho};
       if (const auto known = running_.services.find(key); known != running_.services.end())
         entry.id = known->second.id;
       else if (const auto id = service_ids_.take())
@@ -239,7 +313,7 @@ class Builder {
       access.list ^= 1;
   }
 
-  Result<void> add_interfaces(const PlanOptions& options) {
+  Result<void> add_interfaces() {
     std::vector<Fault> faults;
     std::string existing;
     for (const auto& [name, link] : topology_.links)
@@ -254,7 +328,7 @@ class Builder {
                "ip link set " + interface.name + " up");
         image_.interfaces.emplace(interface.name,
                                   InterfaceImage{link->second.index, interface.mode});
-      } else if (options.tolerate_missing_interfaces) {
+      } else if (options_.tolerate_missing_interfaces) {
         warn(pointer, "there is no interface '" + interface.name + "'",
              "it is attached when it comes back");
       } else {
@@ -271,6 +345,7 @@ class Builder {
   const Image& running_;
   const model::Config& config_;
   const model::Topology& topology_;
+  const PlanOptions& options_;
   std::vector<Warning>& warnings_;
   Ways ways_;
   Ids backend_ids_, service_ids_;
@@ -289,7 +364,7 @@ ServiceKey key_of(const model::Service& service) {
 Result<Image> wanted_image(const Image& running, const model::Config& config,
                            const model::Topology& topology, const PlanOptions& options,
                            std::vector<Warning>& warnings) {
-  return Builder(running, config, topology, warnings).build(options);
+  return Builder(running, config, topology, options, warnings).build();
 }
 
 }  // namespace sluice::planner

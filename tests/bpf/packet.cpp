@@ -69,7 +69,9 @@ class Packet::Writer {
   void put(const Bytes& payload) { bytes_ = payload; }
   void put(const Icmp& icmp) {
     const bool v4 = outer() && outer()->destination.is_v4();
-    prepend({icmp.type, icmp.code, 0, 0, 0, 1, 0, 1});
+    prepend({icmp.type, icmp.code, 0, 0, 0, 0, 0, 0});
+    put16(bytes_, 4, icmp.rest >> 16);
+    put16(bytes_, 6, icmp.rest);
     put16(bytes_, 2, checksum(bytes_, v4 ? 0 : pseudo_sum(58)));
     protocol_ = v4 ? 1 : 58;
   }
@@ -189,8 +191,8 @@ Packet& Packet::udp(std::uint16_t source, std::uint16_t destination, bool checks
   layers_.emplace_back(L4{17, source, destination, 0, checksum});
   return *this;
 }
-Packet& Packet::icmp(std::uint8_t type, std::uint8_t code) {
-  layers_.emplace_back(Icmp{type, code});
+Packet& Packet::icmp(std::uint8_t type, std::uint8_t code, std::uint32_t rest) {
+  layers_.emplace_back(Icmp{type, code, rest});
   return *this;
 }
 Packet& Packet::payload(std::string_view text) {
@@ -201,6 +203,12 @@ Packet& Packet::payload(std::size_t size) {
   Bytes bytes(size);
   for (std::size_t i = 0; i < size; i++)
     bytes[i] = static_cast<std::uint8_t>(i);
+  layers_.emplace_back(std::move(bytes));
+  return *this;
+}
+Packet& Packet::quote(const Packet& packet, std::size_t size) {
+  auto bytes = packet.bytes();
+  bytes.resize(std::min(bytes.size(), size));
   layers_.emplace_back(std::move(bytes));
   return *this;
 }

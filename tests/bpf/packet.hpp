@@ -43,10 +43,13 @@ class Packet {
                           std::optional<std::uint8_t> protocol = {});
   Packet& tcp(std::uint16_t source, std::uint16_t destination, std::uint8_t flags);
   Packet& udp(std::uint16_t source, std::uint16_t destination, bool checksum = true);
-  Packet& icmp(std::uint8_t type, std::uint8_t code = 0);
+  /// `rest` is what stands behind the checksum: of an echo, identifier and sequence number.
+  Packet& icmp(std::uint8_t type, std::uint8_t code = 0, std::uint32_t rest = 0x00010001);
   Packet& payload(std::string_view text);
   /// `size` bytes that count up.
   Packet& payload(std::size_t size);
+  /// The first bytes of an IP packet, as an ICMP error has them.
+  Packet& quote(const Packet& packet, std::size_t size);
   /// What stands behind a header whose ethertype or protocol nothing else says.
   Packet& ethertype(std::uint16_t type);
 
@@ -77,6 +80,7 @@ class Packet {
   };
   struct Icmp {
     std::uint8_t type, code;
+    std::uint32_t rest;
   };
   using Layer = std::variant<Ether, Tag, Ip, Extension, L4, Icmp, Bytes>;
   class Writer;

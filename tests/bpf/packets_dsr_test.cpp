@@ -157,38 +157,6 @@ TEST_P(PacketDsr, OuterSourceVariesWithTheFlowInItsPrefixAndStaysWithinAFlow) {
   EXPECT_GT(seen6.size(), 35u);
 }
 
-TEST_P(PacketDsr, WhatIsTooBigForTheWayOutIsDroppedToTheByte) {
-  // The way to this backend carries 200 bytes; the outer IPv4 header takes 20, IPv6 40.
-  check({
-      {"fits exactly", from_router().ip(client, vip).udp(1, small_port).payload(180 - 28),
-       "forward", "dsr-ipip4",
-       to_backend("10.0.1.61")
-           .ip(source, "10.0.1.61")
-           .ip(client, vip)
-           .udp(1, small_port)
-           .payload(180 - 28)},
-      {"one byte more",
-       from_router().ip(client, vip).udp(1, small_port).payload(181 - 28),
-       "drop",
-       "too-big",
-       {}},
-      {"IPv6 fits exactly", from_router().ip(client6, vip6).udp(1, small_port).payload(160 - 48),
-       "forward", "dsr-ipip6",
-       to_backend("fd00:1::61")
-           .ip(source6, "fd00:1::61")
-           .ip(client6, vip6)
-           .udp(1, small_port)
-           .payload(160 - 48)},
-      {"IPv6, one byte more",
-       from_router().ip(client6, vip6).udp(1, small_port).payload(161 - 48),
-       "drop",
-       "too-big",
-       {}},
-  });
-  EXPECT_EQ(service(small_port, model::Protocol::udp).dropped, 1u);
-  EXPECT_EQ(service(small_port, model::Protocol::udp, vip6).dropped, 1u);
-}
-
 TEST_P(PacketDsr, ServiceAndBackendCountWhatWasForwarded) {
   const auto opening = from_router().ip(client, vip).tcp(40000, ipip_port, syn).bytes();
   const auto data = from_router().ip(client, vip).tcp(40000, ipip_port, ack).payload(100).bytes();

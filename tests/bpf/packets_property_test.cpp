@@ -15,6 +15,19 @@ class PacketProperty : public PacketTest {
     return list.begin()[below(static_cast<std::uint32_t>(list.size()))];
   }
 
+  /// Something that a service sent, as an ICMP error quotes it.
+  Packet quoted(bool v4) {
+    const auto port = static_cast<std::uint16_t>(nat_port + below(12));
+    auto packet = Packet();
+    if (v4)
+      packet.ip(vip, client, {.option_words = below(3) ? 0 : below(11)});
+    else
+      packet.ip(vip6, client6);
+    for (auto i = v4 ? 4 : below(8); i < 4; i++)
+      packet.extension(one_of<std::uint8_t>({0, 43, 60}), static_cast<std::uint8_t>(below(3)));
+    return packet.tcp(port, static_cast<std::uint16_t>(1 + below(50)), ack).payload(below(64));
+  }
+
   /// Mostly well-formed and for a service; then, one time in three, bytes flipped or cut off.
   Bytes random_frame() {
     auto packet = from_router();
@@ -23,7 +36,8 @@ class PacketProperty : public PacketTest {
     const IpFields fields{.fragment = one_of<std::uint16_t>({0, 0x4000, 0x4000, 0x4000, 0x2000, 7}),
                           .option_words = below(4) ? 0 : below(11)};
     const auto port = static_cast<std::uint16_t>(nat_port + below(12));
-    if (below(2)) {
+    const bool v4 = below(2);
+    if (v4) {
       packet.ip(client, one_of({vip, vip, vip, source, "10.0.0.9"}), fields);
     } else {
       packet.ip(client6, one_of({vip6, vip6, vip6, source6, "fd00::9"}));
@@ -33,13 +47,20 @@ class PacketProperty : public PacketTest {
         packet.fragment_header(one_of<std::uint16_t>({0, 1, 8}));
     }
     const auto client_port = static_cast<std::uint16_t>(1 + below(50));
-    if (below(2))
+    const auto kind = below(8);
+    if (kind < 4)
       packet.tcp(client_port, port, static_cast<std::uint8_t>(below(64)));
-    else if (below(8))
+    else if (kind < 6)
       packet.udp(client_port, port, below(4) != 0);
-    else
+    else if (kind == 6)
       packet.icmp(static_cast<std::uint8_t>(below(256)));
-    auto bytes = packet.payload(below(5) ? below(64) : below(1400)).bytes();
+    else
+      packet
+          .icmp(static_cast<std::uint8_t>(v4 ? one_of({3, 11, 12, 8}) : one_of({1, 2, 3, 4, 128})))
+          .quote(quoted(v4), 8 + below(100));
+    if (kind < 7)
+      packet.payload(below(5) ? below(64) : below(1400));
+    auto bytes = packet.bytes();
     if (below(3) == 0)
       for (auto i = below(4); i < 4; i++)
         bytes[below(static_cast<std::uint32_t>(bytes.size()))] =
@@ -52,6 +73,9 @@ class PacketProperty : public PacketTest {
 SLUICE_BOTH_ARMS(PacketProperty);
 
 TEST_P(PacketProperty, CountersSumToThePacketsThatWereSent) {
+  for (auto& one : config_.services)
+    one.answerEcho = true;
+  apply(config_, topology_);
   constexpr std::uint64_t packets = 5000;
   std::uint64_t bytes = 0;
   for (std::uint64_t i = 0; i < packets; i++) {

@@ -103,7 +103,7 @@ program_id() { lb bpftool -j net show dev "$1" | jq -r '.[0].xdp[0].id // empty'
 verdicts() { get stats | jq -c '[.interfaces[].verdicts[] | {key: (.verdict + " " + .reason), value: .packets}] | map({(.key): .value}) | add // {}'; }
 verdict_sum() { get stats | jq '[.interfaces[].verdicts[].packets] | add // 0'; }
 # backend_pool as the kernel has it: entries that are in use, by id.
-pool_map() { lb bpftool -j map dump pinned "$(map_path backend_pool)" | jq -c '[.[] | select(.formatted.value.mtu != 0) | .formatted]'; }
+pool_map() { lb bpftool -j map dump pinned "$(map_path backend_pool)" | jq -c '[.[] | select(.formatted.value.flags != 0) | .formatted]'; }
 map_path() { lb sh -c "ls -d /sys/fs/bpf/sluice/$PREFIX/v*/maps/$1"; }
 
 # counter NODE NAME: packets that nftables counted there.

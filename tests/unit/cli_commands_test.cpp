@@ -104,13 +104,16 @@ TEST_F(Commands, AServiceHasOnePortARangeOrEveryPort) {
 
 TEST_F(Commands, AServiceKeepsWhatIsNotChanged) {
   reply.body =
-      R"({"name": "web", "address": "10.0.0.100", "port": 80, "protocol": "udp", "pool": "a", "enabled": true,
+      R"({"name": "web", "address": "10.0.0.100", "port": 80, "protocol": "udp", "pool": "a", "enabled": true, "answerEcho": true,
           "stats": {}, "generation": 2, "applied": true})";
   EXPECT_EQ(run({"service", "set", "web", "--pool", "b", "--disable"}), Exit::ok);
   EXPECT_THAT(asked_for(), HasSubstr("PUT /api/v1/services/web"));
-  for (const char* field : {R"("protocol":"udp")", R"("pool":"b")", R"("enabled":false)"})
+  for (const char* field :
+       {R"("protocol":"udp")", R"("pool":"b")", R"("enabled":false)", R"("answerEcho":true)"})
     EXPECT_THAT(asked_for(), HasSubstr(field));
   EXPECT_THAT(asked_for(), testing::Not(HasSubstr("stats")));
+  EXPECT_EQ(run({"service", "set", "web", "--pass-echo"}), Exit::ok);
+  EXPECT_THAT(asked_for(), HasSubstr(R"("answerEcho":false)"));
   EXPECT_EQ(run({"service", "set", "web"}), Exit::usage);
 }
 
@@ -132,6 +135,14 @@ TEST_F(Commands, ARefusalIsToldFieldByFieldWithItsOwnExitCode) {
        {"the configuration has 1 fault", "/l4_backends/0/weight", "must be between", "give less"})
     EXPECT_THAT(err.str(), HasSubstr(text));
   EXPECT_EQ(out.str(), "");
+}
+
+TEST_F(Commands, ABackendCanBeDrainedAndTakenBack) {
+  EXPECT_EQ(run({"backend", "set", "10.0.1.11", "--drain"}), Exit::ok);
+  EXPECT_THAT(asked_for(), HasSubstr(R"({"drain":true})"));
+  EXPECT_EQ(run({"backend", "set", "10.0.1.11", "--no-drain"}), Exit::ok);
+  EXPECT_THAT(asked_for(), HasSubstr(R"({"drain":false})"));
+  EXPECT_EQ(run({"backend", "set", "10.0.1.11", "--drain", "--no-drain"}), Exit::usage);
 }
 
 TEST_F(Commands, ExitCodesTellWhatToDoNext) {

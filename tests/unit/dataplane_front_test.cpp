@@ -87,6 +87,22 @@ class Front : public testing::Test {
 
 }  // namespace
 
+TEST_F(Front, AVipAnswersEchoIfOneOfItsServicesSaysSo) {
+  for (const char* address : {"10.0.0.100", "fd00:100::100", "10.0.0.101", "fd00:100::101"})
+    for (const auto port : std::initializer_list<std::uint16_t>{80, 81, 82})
+      add_service(address, port, "p");
+  image_.services.at({ip("10.0.0.100"), 82, model::Protocol::tcp}).answer_echo = true;
+  image_.services.at({ip("fd00:100::100"), 80, model::Protocol::tcp}).answer_echo = true;
+  build();
+  for (const char* address : {"10.0.0.100", "fd00:100::100"})
+    EXPECT_TRUE(address_id(address) & SL_ADDRESS_ANSWERS_ECHO) << address;
+  for (const char* address : {"10.0.0.101", "fd00:100::101"})
+    EXPECT_FALSE(address_id(address) & SL_ADDRESS_ANSWERS_ECHO) << address;
+  for (const char* address : {"10.0.0.100", "fd00:100::100", "10.0.0.101", "fd00:100::101"})
+    for (const auto port : std::initializer_list<std::uint16_t>{80, 81, 82})
+      EXPECT_TRUE(find(address, port)) << address << " is still found with its port " << port;
+}
+
 TEST_F(Front, EmptyImageFindsNothing) {
   build();
   EXPECT_EQ(address_id("10.0.0.1"), 0u);
@@ -126,7 +142,7 @@ TEST_F(Front, NatServicesAreMarked) {
   add_backend("nat", "10.0.1.11", model::Forwarding::nat);
   add_backend("l2", "10.0.1.11", model::Forwarding::dsr_l2);
   build();
-  EXPECT_EQ(find("10.0.0.100", 80)->flags, SL_SERVICE_NAT);
+  EXPECT_EQ(find("10.0.0.100", 80)->flags, SL_SERVICE_NAT | SL_SERVICE_NAT4);
   EXPECT_EQ(find("10.0.0.100", 81)->flags, 0u);
 }
 

@@ -41,10 +41,12 @@ class FakeDataplane final : public dataplane::Dataplane {
                              .tag = "0123456789abcdef"});
     return attachments;
   }
+  planner::Learned sweep(const planner::Image&) override { return learned; }
   void tick(std::uint32_t now) override { epoch = now; }
 
   planner::Image image;
   dataplane::Counters counted;
+  planner::Learned learned;                      ///< what a sweep finds
   std::optional<std::string> refusal;            ///< set: every apply fails with this
   std::optional<std::string> refused_interface;  ///< set: every plan that attaches it fails
   int applied = 0;

@@ -121,13 +121,13 @@ TEST_F(PlannerPlan, IdOfARemovedBackendIsFreeOnlyAfterTheChange) {
 
 TEST_F(PlannerPlan, DisabledBackendKeepsItsEntryAndHasNoSlot) {
   apply();
-  const auto before = running("10.0.1.12");
+  auto expected = running("10.0.1.12");
   backends()[1].enabled = false;
   const auto made = apply();
-  EXPECT_TRUE(running("10.0.1.12") == before);
+  expected.enabled = false;  // which tells packets to leave it
+  EXPECT_TRUE(running("10.0.1.12") == expected);
   EXPECT_EQ(slots_of("10.0.1.12"), 0u);
   EXPECT_TRUE(steps_of<RemoveBackend>(made).empty());
-  EXPECT_TRUE(steps_of<PutBackend>(made).empty());
   backends()[1].enabled = true;
   apply();
   EXPECT_GT(slots_of("10.0.1.12"), 0u);
@@ -249,6 +249,15 @@ TEST_F(PlannerPlan, ServiceMovesToAnotherPoolAndKeepsItsCounters) {
   EXPECT_EQ(made.steps.size(), 1u) << test::text_of(made);
   EXPECT_EQ(plane.image.services.begin()->second.id, before.id);
   EXPECT_EQ(plane.image.services.begin()->second.pool, "other");
+}
+
+TEST_F(PlannerPlan, AServiceThatIsToAnswerPingsChangesTheFrontAndNothingElse) {
+  apply();
+  config.services[0].answerEcho = true;
+  const auto made = apply();
+  ASSERT_EQ(made.steps.size(), 1u) << test::text_of(made);
+  EXPECT_TRUE(steps_of<SwapFront>(made).at(0).services.begin()->second.answer_echo);
+  EXPECT_TRUE(apply().empty());
 }
 
 TEST_F(PlannerPlan, RenamedServiceKeepsItsCounters) {

@@ -176,6 +176,20 @@ TEST_F(PlannerWays, EncapsulationThatDoesNotFitIsSaidOncePerWayOut) {
       << plan.warnings[0].suggestion;
 }
 
+TEST_F(PlannerWays, EncapsulationThatDoesNotFitSaysWhatBecomesOfClientsPackets) {
+  const auto said = [&](std::uint16_t mtu, const char* backend) {
+    machine.hop(backend).mtu = mtu;
+    entry(Forwarding::dsr_ipip, backend);
+    return warnings();
+  };
+  const char* ipv6 = "larger IPv6 packets";
+  EXPECT_NE(said(1500, "10.0.1.11").find("no more than 1480 bytes"), std::string::npos);
+  EXPECT_NE(said(1500, "fd00:1::11").find("no more than 1460 bytes"), std::string::npos);
+  EXPECT_EQ(said(1320, "fd00:1::11").find(ipv6), std::string::npos);
+  EXPECT_NE(said(1319, "fd00:1::11").find(ipv6), std::string::npos)
+      << "what every host may send does not fit, and nobody can be told to send less";
+}
+
 TEST_F(PlannerWays, LinksWithRoomForTheOuterHeaderAreNoWarning) {
   struct {
     std::uint32_t client_link;

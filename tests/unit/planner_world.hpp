@@ -163,9 +163,22 @@ class Plane {
   }
 
  private:
+  /// A table's slots and their holders.
+  static std::vector<std::pair<std::uint64_t, std::uint64_t>>
+  ranges(const planner::TableImage& table) {
+    std::vector<std::pair<std::uint64_t, std::uint64_t>> all;
+    if (!table.slots.empty())
+      all.emplace_back(table.base, table.base + table.slots.size());
+    if (!table.holders.empty())
+      all.emplace_back(table.holder_base, table.holder_base + table.holders.size());
+    return all;
+  }
   static bool overlap(const planner::TableImage& a, const planner::TableImage& b) {
-    return !a.slots.empty() && !b.slots.empty() && a.base < b.base + b.slots.size() &&
-           b.base < a.base + a.slots.size();
+    for (const auto& [a_first, a_end] : ranges(a))
+      for (const auto& [b_first, b_end] : ranges(b))
+        if (a_first < b_end && b_first < a_end)
+          return true;
+    return false;
   }
 
   std::set<std::uint16_t> ids() const {
@@ -194,6 +207,15 @@ class Plane {
         EXPECT_FALSE(overlap(table, step.table))
             << "the new table of " << step.pool << " is written over one of " << name;
     image.tables[step.pool] = step.table;
+  }
+  void take(const planner::MarkSlots& step) {
+    auto& table = image.tables.at(step.pool);
+    EXPECT_EQ(table.slots, step.table.slots) << "owners may not change in place";
+    EXPECT_EQ(table.base, step.table.base);
+    if (!step.table.holders.empty()) {
+      EXPECT_EQ(table.holder_base, step.table.holder_base);
+    }
+    table = step.table;
   }
   void take(const planner::SwapFront& step) {
     image.services = step.services;

@@ -88,9 +88,13 @@ void clear_backend(const Maps& maps, std::uint32_t id) {
     stats.backend[id] = {};
 }
 
-void clear_service(const Maps& maps, std::uint32_t id) {
-  for (auto& stats : maps.stats())
+bool clear_service(const Maps& maps, std::uint32_t id) {
+  bool counted = false;
+  for (auto& stats : maps.stats()) {
+    counted |= load(stats.service[id].packets) || load(stats.service[id].dropped);
     stats.service[id] = {};
+  }
+  return counted;
 }
 
 void clear_interface(const Maps& maps, std::uint32_t slot) {

@@ -15,7 +15,8 @@ Totals read_totals(const Maps& maps);
 
 /// Before an id or a place is given to something else its counters start from zero.
 void clear_backend(const Maps& maps, std::uint32_t id);
-void clear_service(const Maps& maps, std::uint32_t id);
+/// @return false if nothing was ever counted for it
+bool clear_service(const Maps& maps, std::uint32_t id);
 void clear_interface(const Maps& maps, std::uint32_t slot);
 
 }  // namespace sluice::dataplane::xdp

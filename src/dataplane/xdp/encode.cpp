@@ -47,13 +47,14 @@ sl_backend encode_backend(const planner::BackendKey& key, const planner::Backend
   entry.ethertype = htons(ipv6 ? 0x86dd : 0x0800);
   if (backend.forwarding == model::Forwarding::dsr_ipip)
     entry.outer = ipv6 ? 40 : 20;
-  if (backend.resolved && backend.mtu > entry.outer)
+  entry.mtu = backend.resolved ? backend.mtu : __u16{0};
+  if (backend.resolved && backend.enabled && backend.mtu > entry.outer)
     entry.room = static_cast<__u16>(backend.mtu - entry.outer);
   entry.forwarding = static_cast<__u8>(backend.forwarding);
-  entry.flags =
-      static_cast<__u8>(SL_BACKEND_PRESENT | (backend.resolved ? SL_BACKEND_RESOLVED : 0u) |
-                        (ipv6 ? SL_BACKEND_IPV6 : 0u) |
-                        (backend.preserve_client_address ? SL_BACKEND_PRESERVE_CLIENT : 0u));
+  entry.flags = static_cast<__u8>(
+      SL_BACKEND_PRESENT | (backend.resolved ? SL_BACKEND_RESOLVED : 0u) |
+      (ipv6 ? SL_BACKEND_IPV6 : 0u) | (backend.enabled ? 0u : SL_BACKEND_DISABLED) |
+      (backend.preserve_client_address ? SL_BACKEND_PRESERVE_CLIENT : 0u));
   entry.port = htons(key.port);
   entry.interface = static_cast<__u8>(interface);
   set_words(entry.address, key.address);
@@ -88,7 +89,8 @@ planner::BackendImage decode_backend(std::uint16_t id, const sl_backend& entry,
   std::copy_n(entry.ethernet, 6, backend.destination_mac.bytes.begin());
   std::copy_n(entry.ethernet + 6, 6, backend.source_mac.bytes.begin());
   backend.resolved = entry.flags & SL_BACKEND_RESOLVED;
-  backend.mtu = static_cast<std::uint16_t>(entry.room ? entry.room + entry.outer : 0);
+  backend.mtu = entry.mtu;
+  backend.enabled = !(entry.flags & SL_BACKEND_DISABLED);
   backend.source = from_words(entry.source, entry.flags & SL_BACKEND_IPV6);
   backend.source_varying_bits = entry.source_mask ? 16 : 0;
   return backend;
@@ -103,6 +105,10 @@ sl_service_label label_of(const planner::ServiceKey& key, const planner::Service
   label.port_end = key.port_end;
   label.protocol = protocol_number(key.protocol);
   return label;
+}
+
+sl_vip vip_of(const planner::ServiceKey& key) {
+  return {.address = key.address.is_v4() ? key.address.words()[0] : 0, .port = htons(key.port)};
 }
 
 planner::ServiceKey key_of(const sl_service_label& label) {

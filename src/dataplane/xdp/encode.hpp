@@ -17,6 +17,8 @@ planner::BackendImage decode_backend(std::uint16_t id, const sl_backend& entry,
                                      const sl_backend_label& label);
 
 sl_service_label label_of(const planner::ServiceKey& key, const planner::ServiceImage& service);
+/// What replies of the service are sent from; for IPv4 only.
+sl_vip vip_of(const planner::ServiceKey& key);
 planner::ServiceKey key_of(const sl_service_label& label);
 
 /// Copies a name into a label's field, cut to fit.

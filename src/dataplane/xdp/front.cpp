@@ -35,9 +35,12 @@ Words6 words6(const IpAddress& address) {
 std::map<IpAddress, std::uint32_t> number_addresses(const planner::Image& image) {
   std::map<IpAddress, std::uint32_t> ids;
   std::uint32_t next = 1;
-  for (const auto& [key, service] : image.services)
-    if (ids.try_emplace(key.address, next).second)
-      next++;
+  for (const auto& [key, service] : image.services) {
+    const auto [id, fresh] = ids.try_emplace(key.address, next);
+    next += fresh;
+    if (service.answer_echo)
+      id->second |= SL_ADDRESS_ANSWERS_ECHO;
+  }
   for (const auto& [key, backend] : image.backends) {
     if (backend.forwarding != model::Forwarding::nat)
       continue;
@@ -64,12 +67,18 @@ struct Entry {
 };
 using Entries = std::vector<Entry>;
 
-/// How the services of a pool are looked up is a property of its backends, which all have the same
-/// forwarding.
-bool pool_is_nat(const planner::Image& image, const std::string& pool) {
+/// How a service's packets are looked up follows from the backends of its pool, which all have the
+/// same forwarding.
+__u32 flags_of(const planner::Image& image, const planner::ServiceKey& key,
+               const std::string& pool) {
   const auto first = image.backends.lower_bound({pool, IpAddress(), 0});
-  return first != image.backends.end() && first->first.pool == pool &&
-         first->second.forwarding == model::Forwarding::nat;
+  if (first == image.backends.end() || first->first.pool != pool ||
+      first->second.forwarding != model::Forwarding::nat)
+    return 0;
+  // The narrow table knows one port of a service.
+  const bool narrow = key.address.is_v4() && key.port != 0 && key.port_end == 0 &&
+                      !first->second.preserve_client_address;
+  return SL_SERVICE_NAT | (narrow ? SL_SERVICE_NAT4 : 0);
 }
 
 sl_access access_of(const planner::AccessImage& access) {
@@ -92,14 +101,18 @@ Entries entries_of(const planner::Image& image, const std::map<IpAddress, std::u
                                 : SL_SERVICE_KEY(ids.at(key.address), protocol, htons(key.port));
     entry.seed = service_seed(key);
     entry.id = service.id;
-    entry.flags = (pool_is_nat(image, service.pool) ? SL_SERVICE_NAT : 0) |
-                  (access_of(image.access).on ? SL_SERVICE_GUARDED : 0);
-    entry.base = SL_NO_SLOT;
+    entry.flags = flags_of(image, key, service.pool);
+    if (access_of(image.access).on)
+      entry.flags |= SL_SERVICE_GUARDED;
+    entry.base = entry.holders = SL_NO_SLOT;
+    entry.settings = service.answer_echo ? SL_SETTING_ANSWERS_ECHO : 0;
     entry.slots = 1;
     if (const auto table = image.tables.find(service.pool);
         table != image.tables.end() && !table->second.slots.empty()) {
       entry.base = table->second.base;
       entry.slots = static_cast<__u32>(table->second.slots.size());
+      if (!table->second.holders.empty())
+        entry.holders = table->second.holder_base;
     }
     entries.push_back({key, entry});
   }

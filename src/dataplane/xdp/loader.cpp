@@ -7,13 +7,16 @@
 #include <cerrno>
 #include <cstring>
 #include <functional>
+#include <random>
 #include <set>
 
 #include "dataplane/xdp/access.hpp"
 #include "dataplane/xdp/counters.hpp"
 #include "dataplane/xdp/encode.hpp"
+#include "dataplane/xdp/flows.hpp"
 #include "dataplane/xdp/front.hpp"
 #include "dataplane/xdp/grace.hpp"
+#include "dataplane/xdp/records.hpp"
 #include "dataplane/xdp/running.hpp"
 #include "planner/plan.hpp"
 
@@ -111,6 +114,10 @@ Result<std::unique_ptr<Loader>> Loader::open(std::string_view instance) {
     if (maps->front(front).multiplier4 == 0)
       if (auto built = build_front({}, maps->front(front)); !built)
         return fail(built.error());
+  if (maps->control().flow_multiplier == 0) {
+    std::random_device random;
+    maps->control().flow_multiplier = std::uint64_t{random()} << 32 | random() | 1;
+  }
   auto attachments = Attachments::adopt(*folder, *maps);
   if (!attachments)
     return fail(attachments.error());
@@ -176,9 +183,12 @@ Result<void> Loader::apply(const planner::Plan& plan) {
 }
 
 Result<void> Loader::run(const planner::Plan& plan) {
+  removed_backends_.clear();
   for (const auto& step : plan.steps)
     if (auto done = run_step(plan, step); !done)
       return done;
+  if (!removed_backends_.empty())
+    forget_flows_of_backends(maps_, removed_backends_);
   return {};
 }
 
@@ -189,6 +199,8 @@ Result<void> Loader::run_step(const planner::Plan& plan, const planner::Step& st
     return fill_table(*fill);
   if (const auto* list = std::get_if<planner::FillAccessList>(&step))
     return fill_access_list(maps_, *list);
+  if (const auto* mark = std::get_if<planner::MarkSlots>(&step))
+    return mark_slots(*mark);
   if (std::holds_alternative<planner::SwapFront>(step))
     return swap_front(plan);
   if (const auto* forget = std::get_if<planner::ForgetTable>(&step)) {
@@ -201,6 +213,7 @@ Result<void> Loader::run_step(const planner::Plan& plan, const planner::Step& st
   if (const auto* remove = std::get_if<planner::RemoveBackend>(&step)) {
     maps_.backend_pool()[remove->id] = {};
     maps_.backend_labels()[remove->id] = {};
+    removed_backends_.insert(remove->id);
     return {};
   }
   if (const auto* detach = std::get_if<planner::Detach>(&step))
@@ -250,8 +263,7 @@ Result<void> Loader::fill_table(const planner::FillTable& step) {
   if (step.table.base + std::uint64_t{step.table.slots.size()} > SL_SLOT_ARENA)
     return fail(Code::full, "the table of pool " + step.pool + " reaches beyond the " +
                                 std::to_string(SL_SLOT_ARENA) + " slots that there are");
-  const auto range = maps_.slots().subspan(step.table.base, step.table.slots.size());
-  std::ranges::copy(step.table.slots, range.begin());
+  write_slots(step.table);
   auto* label = find_label(maps_.table_labels(), step.pool);
   if (!label)
     label = find_label(maps_.table_labels(), "");
@@ -262,7 +274,29 @@ Result<void> Loader::fill_table(const planner::FillTable& step) {
   label->base = step.table.base;
   label->slots = static_cast<std::uint32_t>(step.table.slots.size());
   label->hash_functions = step.table.hash_functions;
+  label->holders = step.table.holders.empty() ? SL_NO_SLOT : step.table.holder_base;
   return {};
+}
+
+Result<void> Loader::mark_slots(const planner::MarkSlots& step) {
+  auto* label = find_label(maps_.table_labels(), step.pool);
+  if (!label)
+    return fail(Code::internal, "there is no table of pool " + step.pool);
+  write_slots(step.table);
+  label->holders = step.table.holders.empty() ? SL_NO_SLOT : step.table.holder_base;
+  return {};
+}
+
+void Loader::write_slots(const planner::TableImage& table) {
+  const auto slots = maps_.slots();
+  for (std::size_t i = 0; i < table.slots.size(); i++) {
+    const auto holder = table.holders.empty() ? 0 : table.holders[i];
+    const std::uint32_t slot = table.slots[i] | (holder ? SL_SLOT_TRANSITION : 0u);
+    // The holder stands before a packet is told to look at it.
+    if (holder)
+      std::atomic_ref(slots[table.holder_base + i]).store(holder, std::memory_order_release);
+    std::atomic_ref(slots[table.base + i]).store(slot, std::memory_order_release);
+  }
 }
 
 Result<void> Loader::swap_front(const planner::Plan& plan) {
@@ -274,11 +308,18 @@ Result<void> Loader::swap_front(const planner::Plan& plan) {
   for (const auto& service : maps_.front(control.active & 1).service)
     if (service.id)
       known.insert(service.id);
+  std::set<std::uint16_t> fresh;
   for (const auto& [key, service] : plan.after.services) {
-    if (!known.contains(service.id))
-      clear_service(maps_, service.id);
+    if (!known.contains(service.id)) {
+      if (clear_service(maps_, service.id))
+        fresh.insert(service.id);
+    }
     maps_.service_labels()[service.id] = label_of(key, service);
+    maps_.vips()[service.id] = vip_of(key);
   }
+  // An id may have been another service's before.
+  if (!fresh.empty())
+    forget_flows_of_services(maps_, fresh);
   std::atomic_ref(control.active).store(idle, std::memory_order_release);
   wait_for_readers();
   return {};
@@ -347,6 +388,11 @@ Result<Counters> Loader::counters() {
 
 void Loader::tick(std::uint32_t epoch) {
   std::atomic_ref(maps_.control().epoch).store(epoch, std::memory_order_relaxed);
+  sweep_flows(maps_, epoch);
+}
+
+planner::Learned Loader::sweep(const planner::Image& image) {
+  return sweep_records(maps_, image);
 }
 
 Totals Loader::get_stats() const {

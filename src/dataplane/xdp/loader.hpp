@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string_view>
 
 #include "dataplane/dataplane.hpp"
@@ -32,6 +33,7 @@ class Loader final : public Dataplane {
   Result<void> apply(const planner::Plan& plan) override;
   Result<Counters> counters() override;
   Result<std::vector<Attachment>> attachments() override { return attachments_.list(); }
+  planner::Learned sweep(const planner::Image& image) override;
   void tick(std::uint32_t epoch) override;
 
   /// Adds a server to the pool `default` of the running data plane, with weight 1 and nat.
@@ -57,6 +59,8 @@ class Loader final : public Dataplane {
   Result<void> run_step(const planner::Plan& plan, const planner::Step& step);
   Result<void> put_backend(const planner::PutBackend& step);
   Result<void> fill_table(const planner::FillTable& step);
+  Result<void> mark_slots(const planner::MarkSlots& step);
+  void write_slots(const planner::TableImage& table);
   Result<void> swap_front(const planner::Plan& plan);
   using EditBackends = std::function<Result<void>(std::vector<model::Backend>&)>;
   Result<void> change_default_pool(const EditBackends& edit, const model::Topology& topology);
@@ -65,6 +69,7 @@ class Loader final : public Dataplane {
   Maps maps_;
   Attachments attachments_;
   bool adopted_;
+  std::set<std::uint16_t> removed_backends_;  ///< by the plan that runs
 };
 
 }  // namespace sluice::dataplane::xdp

@@ -33,6 +33,11 @@ constexpr Layout layouts[] = {
     {".bss.slots", (SL_SLOT_ARENA + 2) * sizeof(std::uint32_t)},
     {".bss.control", sizeof(sl_control)},
     {".bss.fragments", sizeof(sl_fragment_line) << SL_FRAGMENT_BITS},
+    {".bss.flows", sizeof(sl_flow_line) << SL_FLOW_BITS},
+    {".bss.opening", sizeof(sl_flow_line) << SL_OPENING_BITS},
+    {".bss.records", sizeof(sl_bucket) << SL_RECORD_BITS},
+    {".bss.ways", SL_WAYS * sizeof(sl_way)},
+    {".bss.vips", SL_MAX_SERVICES * sizeof(sl_vip)},
     {"backend_pool", sizeof(sl_backend)},
     {"xdp_stats_map", sizeof(sl_stats)},
     {"nat_flows", sizeof(sl_flow)},
@@ -90,12 +95,32 @@ Result<void> check_shape(const bpf_map* map, const std::string& name, int pinned
   return {};
 }
 
+/// Sections of more than this are made by us: libbpf would write zeros over them, page by page,
+/// which takes a second for the table of flows.
+constexpr std::size_t large_section = 1 << 20;
+
+Result<void> make_zeroed(bpf_map* map, const std::string& name, const std::string& path) {
+  LIBBPF_OPTS(bpf_map_create_opts, options);
+  options.map_flags = bpf_map__map_flags(map);
+  // The kernel takes 15 characters of a name.
+  const Fd made(bpf_map_create(bpf_map__type(map), name.substr(0, 15).c_str(),
+                               bpf_map__key_size(map), bpf_map__value_size(map),
+                               bpf_map__max_entries(map), &options));
+  if (!made || bpf_obj_pin(made.get(), path.c_str()) != 0 ||
+      bpf_map__reuse_fd(map, made.get()) != 0)
+    return fail(errno == EPERM ? Code::permission : Code::kernel,
+                "the map " + name + " cannot be made: " + std::strerror(errno));
+  return {};
+}
+
 /// Has the map made and pinned by the load, or taken from where it is pinned already.
 Result<void> choose(bpf_map* map, const std::string& name, const std::string& path) {
   const Fd pinned(bpf_obj_get(path.c_str()));
   if (!pinned && errno != ENOENT)
     return fail(Code::permission,
                 "the pinned map " + path + " cannot be opened: " + std::strerror(errno));
+  if (!pinned && name.starts_with(".bss") && bpf_map__value_size(map) > large_section)
+    return make_zeroed(map, name, path);
   if (!pinned) {
     bpf_map__set_pin_path(map, path.c_str());
     return {};

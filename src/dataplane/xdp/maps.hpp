@@ -27,6 +27,10 @@ class Maps {
   sl_front& front(std::size_t index) const { return memory<sl_front>(".bss.front")[index]; }
   std::span<std::uint32_t> slots() const { return memory<std::uint32_t>(".bss.slots"); }
   sl_control& control() const { return memory<sl_control>(".bss.control")[0]; }
+  std::span<sl_flow_line> flows() const { return memory<sl_flow_line>(".bss.flows"); }
+  std::span<sl_flow_line> opening() const { return memory<sl_flow_line>(".bss.opening"); }
+  std::span<sl_bucket> records() const { return memory<sl_bucket>(".bss.records"); }
+  std::span<sl_vip> vips() const { return memory<sl_vip>(".bss.vips"); }
   std::span<sl_backend> backend_pool() const { return memory<sl_backend>("backend_pool"); }
   /// One for each possible CPU.
   std::span<sl_stats> stats() const { return memory<sl_stats>("xdp_stats_map"); }

@@ -8,13 +8,20 @@ namespace sluice::dataplane::xdp {
 namespace {
 
 planner::TableImage read_table(const Maps& maps, std::uint32_t base, std::uint32_t slots,
-                               std::uint16_t hash_functions) {
+                               std::uint32_t holders, std::uint16_t hash_functions) {
   planner::TableImage table{.base = base, .hash_functions = hash_functions, .slots = {}};
   if (std::uint64_t{base} + slots > SL_SLOT_ARENA)
     return table;
   table.slots.reserve(slots);
   for (const auto slot : maps.slots().subspan(base, slots))
     table.slots.push_back(static_cast<std::uint16_t>(slot & SL_SLOT_BACKEND));
+  if (holders == SL_NO_SLOT || std::uint64_t{holders} + slots > SL_SLOT_ARENA)
+    return table;
+  table.holder_base = holders;
+  table.holders.resize(slots);
+  for (std::uint32_t i = 0; i < slots; i++)
+    if (maps.slots()[base + i] & SL_SLOT_TRANSITION)
+      table.holders[i] = maps.slots()[holders + i];
   return table;
 }
 
@@ -29,7 +36,7 @@ void prefer_range_of_service(const Maps& maps, const sl_service& service, const 
                                                   : table->second.slots.size() == slots &&
                                                         (slots == 0 || table->second.base == base);
   if (!agrees)
-    image.tables.insert_or_assign(pool, read_table(maps, base, slots, 0));
+    image.tables.insert_or_assign(pool, read_table(maps, base, slots, service.holders, 0));
 }
 
 /// Calls `visit(service, label)` for every service of the active front. A label that is not the
@@ -62,10 +69,12 @@ std::map<planner::BackendKey, planner::BackendImage> read_backends(const Maps& m
 std::map<planner::ServiceKey, planner::ServiceImage> read_services(const Maps& maps) {
   std::map<planner::ServiceKey, planner::ServiceImage> services;
   for_each_service(maps, [&](const sl_service& service, const sl_service_label& label) {
-    services.emplace(key_of(label),
-                     planner::ServiceImage{.id = static_cast<std::uint16_t>(service.id),
-                                           .name = std::string(name_in(label.name)),
-                                           .pool = std::string(name_in(label.pool))});
+    services.emplace(
+        key_of(label),
+        planner::ServiceImage{.id = static_cast<std::uint16_t>(service.id),
+                              .name = std::string(name_in(label.name)),
+                              .pool = std::string(name_in(label.pool)),
+                              .answer_echo = (service.settings & SL_SETTING_ANSWERS_ECHO) != 0});
   });
   return services;
 }
@@ -100,7 +109,7 @@ planner::Image read_image(const Maps& maps) {
   for (const auto& label : maps.table_labels())
     if (label.pool[0])
       image.tables.emplace(name_in(label.pool),
-                           read_table(maps, label.base, label.slots,
+                           read_table(maps, label.base, label.slots, label.holders,
                                       static_cast<std::uint16_t>(label.hash_functions)));
   for_each_service(maps, [&](const sl_service& service, const sl_service_label& label) {
     prefer_range_of_service(maps, service, std::string(name_in(label.pool)), image);

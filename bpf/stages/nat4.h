@@ -1,0 +1,516 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * Nat of IPv4, both addresses rewritten: the way to the backend and the way back. A flow that is established costs one line
+ * of the flow table in each direction; all that happens once or seldom in a flow's life is in functions of its own.
+ */
+#ifndef SLUICE_NAT4_H
+#define SLUICE_NAT4_H
+
+#define PORT_TRIES4 24
+
+stage __u16 port_of(const struct entry *forward)
+{
+	return (__u16)(forward->value >> 32);
+}
+
+stage __u32 backend_of(const struct entry *forward)
+{
+	return (__u32)(forward->value >> 48);
+}
+
+stage __u64 forward_value(__u32 backend, __u16 port, __u32 flags)
+{
+	return (__u64)backend << 48 | (__u64)port << 32 | (control.epoch & 0xffffff) << 8 | flags;
+}
+
+stage __be16 backend_port(const struct sl_backend *backend, __be16 service_port)
+{
+	return backend->port ? backend->port : service_port;
+}
+
+stage __u64 reply_key(__be32 address, __be16 port, int tcp, __u16 our_port)
+{
+	return (__u64)address << 32 | (__u32)port << 16 | SL_REPLY_SIDE | (tcp ? SL_REPLY_TCP : 0) |
+	       ((our_port - SL_NAT_FIRST_PORT) & 0x3fff);
+}
+
+/* The key of the reply that belongs to a flow. 0 where its backend has gone. */
+separate __u64 reply_key_of(const struct entry *forward)
+{
+	__u32 id;
+
+	if (!forward)
+		return 0;
+	id = backend_of(forward);
+	struct sl_backend *backend = bpf_map_lookup_elem(&backend_pool, &id);
+	struct sl_vip *vip = &vips[forward->key & (SL_MAX_SERVICES - 1)];
+
+	if (!backend || !(backend->flags & SL_BACKEND_PRESENT))
+		return 0;
+	return reply_key(backend->address[0], backend_port(backend, vip->port), !(forward->value & SL_FLOW4_UDP),
+			 port_of(forward));
+}
+
+/* Removes a flow, both directions, if it still is what it was. */
+separate int forget4(struct entry *forward)
+{
+	struct entry reply = {};
+	__u64 key;
+
+	if (!forward || !swap_value(forward->place, forward->value, 0))
+		return 0;
+	key = reply_key_of(forward);
+	if (key && find_flow(key, &reply) && reply.value == forward->key)
+		swap_value(reply.place, reply.value, 0);
+	return 1;
+}
+
+/* ---- the ways back ---- */
+
+stage int is_way(const struct sl_way *way, const void *data)
+{
+	return AT(way->ethernet, 0, __u64) == AT(data, 0, __u64) && AT(way->ethernet, 8, __u32) == AT(data, 8, __u32) &&
+	       way->interface == interface_slot;
+}
+
+/* The index of the way that this frame came by; 0 where there are too many. */
+separate __u32 way_of(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data;
+	__u32 first;
+
+	if (data + ETHERNET > (void *)(long)ctx->data_end)
+		return 0;
+	first = (__u32)sl_mix(AT(data, 0, __u64) ^ AT(data, 8, __u32) << 3 ^ interface_slot);
+	for (__u32 i = 0; i < 16; i++) {
+		__u32 index = (first + i) & (SL_WAYS - 1);
+		struct sl_way *way = &ways[index];
+		__u32 seen = READ(way->seen), now = control.epoch | 1;
+
+		if (!index)
+			continue;
+		if (seen && is_way(way, data)) {
+			way->seen = now;
+			return index;
+		}
+		/* One that nobody has used for as long as any flow lives is free again. */
+		if ((seen && now - seen < SL_WAY_IDLE) || __sync_val_compare_and_swap(&way->seen, seen, now) != seen)
+			continue;
+		AT(way->ethernet, 0, __u64) = AT(data, 0, __u64);
+		AT(way->ethernet, 8, __u32) = AT(data, 8, __u32);
+		way->interface = interface_slot;
+		return index;
+	}
+	return 0;
+}
+
+/* The client's frames come another way now: answer where they come from. */
+separate int change_way(struct xdp_md *ctx, struct entry *forward)
+{
+	struct entry reply = {};
+	__u32 index = way_of(ctx), place;
+	__u64 key;
+
+	if (!forward || index == forward->more)
+		return 0;
+	forward->more = index;
+	place = forward->place;
+	if ((place & 3) < SL_FLOW_WAYS)
+		line_at(place)->more[place & 3] = index;
+	key = reply_key_of(forward);
+	if (key && find_flow(key, &reply) && reply.value == forward->key && (reply.place & 3) < SL_FLOW_WAYS)
+		line_at(reply.place)->more[reply.place & 3] = (reply.more & ~0xff00u) | index << 8;
+	return 0;
+}
+
+/* Where the table of ways was too small: the kernel's route and neighbour. GO_ON, or an end. */
+separate int ask_kernel(struct xdp_md *ctx, __be32 client, __u32 *interface)
+{
+	struct bpf_fib_lookup way = {.family = 2 /* AF_INET */, .ipv4_dst = client, .ifindex = ctx->ingress_ifindex};
+
+	if (!interface || bpf_fib_lookup(ctx, &way, sizeof(way), 0) != BPF_FIB_LKUP_RET_SUCCESS)
+		return DROP(UNRESOLVED);
+	void *data = (void *)(long)ctx->data;
+
+	if (data + ETHERNET > (void *)(long)ctx->data_end)
+		return BUG;
+	__builtin_memcpy(data, way.dmac, 6);
+	__builtin_memcpy(data + 6, way.smac, 6);
+	for (__u32 i = 0; i < SL_MAX_INTERFACES; i++)
+		if (control.interfaces[i] == way.ifindex) {
+			*interface = i;
+			return GO_ON;
+		}
+	return DROP(UNRESOLVED);
+}
+
+/* ---- once in a flow's life ---- */
+
+/* Gives a new flow a port of ours, by inserting the reply's entry; reply->key is set but for the port. Returns the port; 0 if
+ * none is free. */
+separate __u32 claim_port4(struct entry *reply, __u64 hash)
+{
+	__u32 ports = SL_NAT_LAST_PORT - SL_NAT_FIRST_PORT + 1;
+	__u32 offset = (__u32)hash % ports, step = (__u32)(hash >> 32) % (ports - 1) + 1;
+	struct entry other = {};
+
+	if (!reply)
+		return 0;
+	for (int i = 0; i < PORT_TRIES4; i++) {
+		__u32 place;
+
+		reply->key = (reply->key & ~0x3fffULL) | offset;
+		offset = (offset + step) % ports;
+		place = insert(reply, IN_OPENING);
+		if (place & TAKEN && place != NOWHERE) { /* somebody has this port; is he still there? */
+			if (!read_place(place & ~TAKEN, reply->key, &other) || !is_entry_over(other.key, other.value) ||
+			    !swap_value(other.place, other.value, 0))
+				continue;
+			place = insert(reply, IN_OPENING);
+		}
+		if (place & TAKEN) /* NOWHERE too */
+			continue;
+		/* Established flows are looked at after the own entry stands: one that is just being promoted has an
+		 * entry there before it leaves this table. */
+		if (!read_place(find_in_group(reply->key, home_of(reply->key, 0)), reply->key, &other)) {
+			reply->place = place;
+			return SL_NAT_FIRST_PORT + (__u32)(reply->key & 0x3fff);
+		}
+		if (is_entry_over(other.key, other.value))
+			swap_value(other.place, other.value, 0);
+		swap_value(place, reply->value, 0);
+	}
+	return 0;
+}
+
+/* A client's packet whose flow is not simply followed. */
+struct errand {
+	struct entry flow; /* its key is set; NOWHERE: not found yet */
+	struct packet packet;
+};
+_Static_assert(sizeof(struct errand) <= sizeof(((struct sl_stats *)0)->scratch), "errands fit the scratch");
+
+/* Makes a flow: both entries, in the table of opening flows. GO_ON with errand->flow, or an end; *chosen is the backend in
+ * either case, 0 if none was. */
+stage int open_flow4(struct xdp_md *ctx, struct errand *errand, __u32 *chosen)
+{
+	struct entry reply = {};
+	__u32 id = 0, port, place, way;
+	int end = select_backend(&errand->packet, &id);
+
+	if (end != GO_ON)
+		return end;
+	*chosen = id;
+	struct sl_backend *backend = bpf_map_lookup_elem(&backend_pool, &id);
+
+	if (!backend)
+		return BUG;
+	if (backend->forwarding != SL_FORWARDING_NAT) /* the pool is just being changed */
+		return DROP(NO_BACKEND);
+	if (backend->flags & SL_BACKEND_IPV6)
+		return DROP(FAMILY_MISMATCH);
+	if (errand->packet.ip_length > backend->room)
+		return refuse(ctx, id, errand->packet.l3, errand->packet.protocol);
+	move_epoch();
+	way = way_of(ctx);
+	reply.key = reply_key(backend->address[0], backend_port(backend, (__be16)(errand->packet.ports >> 16)),
+			      errand->packet.protocol == TCP, SL_NAT_FIRST_PORT);
+	reply.value = errand->flow.key;
+	reply.more = id << 16 | way << 8 | (control.epoch & 4 ? SL_REPLY_TICK : 0);
+	port = claim_port4(&reply, errand->packet.hash);
+	if (!port)
+		return DROP(NO_PORT);
+	errand->flow.value =
+		forward_value(id, (__u16)port, SL_FLOW4_LIVE | (errand->packet.protocol == UDP ? SL_FLOW4_UDP : 0));
+	errand->flow.more = way;
+	place = insert(&errand->flow, IN_OPENING);
+	if (!(place & TAKEN)) {
+		errand->flow.place = place;
+		return GO_ON;
+	}
+	swap_value(reply.place, reply.value, 0);
+	/* Another CPU was first with this flow, and its entry counts. */
+	if (place != NOWHERE && read_place(place & ~TAKEN, errand->flow.key, &errand->flow))
+		return GO_ON;
+	return DROP(FLOW_TABLE_FULL);
+}
+
+/* A flow that was answered and goes on moves to the large table. Where that has no room it stays, and may yield to a flood. */
+separate int promote4(struct entry *forward)
+{
+	struct entry reply = {};
+	__u32 opening_place, place;
+	__u64 key;
+
+	if (!forward)
+		return 0;
+	opening_place = forward->place;
+	key = reply_key_of(forward);
+	if (!key || !find_flow(key, &reply) || !(reply.place & IN_OPENING))
+		return 0;
+	place = insert(&reply, 0);
+	if (place & TAKEN)
+		return 0;
+	swap_value(reply.place, reply.value, 0);
+	place = insert(forward, 0);
+	if (place & TAKEN)
+		return 0;
+	swap_value(opening_place, forward->value, 0);
+	forward->place = place;
+	return 1;
+}
+
+/* A client's packet that may change its flow. Returns whether the flow goes on; *closed is set by what closes it. */
+separate int attend4(struct entry *forward, __u32 tcp_flags, __u32 protocol, __u32 *closed)
+{
+	struct entry reply = {};
+	__u64 value, key;
+	__u32 id;
+
+	if (!forward || !closed)
+		return 0;
+	id = backend_of(forward);
+	value = forward->value;
+	struct sl_backend *backend = bpf_map_lookup_elem(&backend_pool, &id);
+	int opens_anew = opens(tcp_flags);
+
+	if (!backend || !is_in_use(backend) || backend->forwarding != SL_FORWARDING_NAT)
+		return 0;
+	/* What begins anew goes where it can. */
+	if (!(backend->flags & SL_BACKEND_RESOLVED) && (opens_anew || protocol == UDP))
+		return 0;
+	if (is_flow_over(value) || (opens_anew && (value & SL_FLOW4_CLOSED) == SL_FLOW4_CLOSED))
+		return 0;
+	/* Both directions live and die together: without the reply's entry the port may be another's. */
+	key = reply_key_of(forward);
+	if (!key || !find_flow(key, &reply) || reply.value != forward->key)
+		return 0;
+	value = (value & ~0xffffff00ULL) | (control.epoch & 0xffffff) << 8;
+	if (tcp_flags & TCP_RST)
+		value |= SL_FLOW4_CLOSED;
+	else if (tcp_flags & TCP_FIN)
+		value |= SL_FLOW4_CLIENT_CLOSED;
+	if (value & SL_FLOW4_ANSWERED && !(tcp_flags & TCP_SYN))
+		value |= SL_FLOW4_ESTABLISHED;
+	if (value != forward->value && swap_value(forward->place, forward->value, value)) {
+		*closed = value & ~forward->value & SL_FLOW4_CLIENT_CLOSED;
+		forward->value = value;
+		if (value & SL_FLOW4_ESTABLISHED && forward->place & IN_OPENING)
+			promote4(forward);
+	}
+	return 1;
+}
+
+/* The packet is of no established flow, or may change its flow. GO_ON with errand->flow, or an end. */
+separate int follow_flow4(struct xdp_md *ctx, struct errand *errand)
+{
+	__u32 opened = 0, closed = 0, id = 0;
+	int end;
+
+	if (!errand)
+		return BUG;
+	if (errand->flow.place == NOWHERE)
+		find_flow(errand->flow.key, &errand->flow);
+	if (errand->flow.place != NOWHERE && !attend4(&errand->flow, errand->packet.tcp_flags, errand->packet.protocol, &closed)) {
+		forget4(&errand->flow);
+		errand->flow.place = NOWHERE;
+	}
+	if (errand->flow.place == NOWHERE) {
+		end = open_flow4(ctx, errand, &id);
+		if (end != GO_ON)
+			return count_dropped(errand->packet.service, id, end);
+		opened = errand->packet.protocol == UDP || opens(errand->packet.tcp_flags);
+		attend4(&errand->flow, errand->packet.tcp_flags, errand->packet.protocol, &closed);
+	}
+	if (opened | closed)
+		count_edges(errand->packet.service, backend_of(&errand->flow), opened, !!closed);
+	return GO_ON;
+}
+
+/* Addresses, ports and checksums (RFC 1624, equation 3). GO_ON, or an end. */
+stage int rewrite4(struct xdp_md *ctx, const struct packet *packet, __be32 source, __be32 destination, __u32 ports)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	void *ip = data + packet->l3, *l4 = data + packet->l4;
+
+	if (unlikely(ip + 20 > end))
+		return BUG;
+	__u64 sum = (__u64)(__u32)~AT(ip, 12, __u32) + (__u32)~AT(ip, 16, __u32) + source + destination;
+
+	AT(ip, 10, __u16) = ~fold((__u16)~AT(ip, 10, __u16) + sum);
+	AT(ip, 12, __u32) = source;
+	AT(ip, 16, __u32) = destination;
+	sum += (__u64)(__u32)~packet->ports + ports;
+	if (likely(packet->protocol == TCP)) {
+		if (unlikely(l4 + 20 > end))
+			return BUG;
+		AT(l4, 16, __u16) = ~fold((__u16)~AT(l4, 16, __u16) + sum);
+	} else {
+		if (unlikely(l4 + 8 > end))
+			return BUG;
+		/* UDP: zero means that no checksum was computed (RFC 768), so it stays, and is never the result of one. */
+		if (AT(l4, 6, __u16)) {
+			__u16 check = ~fold((__u16)~AT(l4, 6, __u16) + sum);
+
+			AT(l4, 6, __u16) = check ? check : 0xffff;
+		}
+	}
+	AT(l4, 0, __u32) = ports;
+	return GO_ON;
+}
+
+/* Finds the entry of an established flow in the line where it should be. Returns whether it is there. */
+stage int find_at_home(struct entry *entry)
+{
+	__u32 home = home_of(entry->key, 0);
+	struct sl_flow_line *line = line_at(home);
+
+	for (__u32 way = 0; way < SL_FLOW_WAYS; way++)
+		if (read_way(line, way, entry->key, entry)) {
+			entry->place = home | way;
+			return 1;
+		}
+	return 0;
+}
+
+/* Is there nothing to note about this packet of a client? */
+stage int is_plain_sailing(const struct entry *forward, __u8 tcp_flags)
+{
+	return forward->value & SL_FLOW4_ESTABLISHED && !age_of(forward->value) &&
+	       !(tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST));
+}
+
+/* A client's packet to a nat service. Returns the packet's end. */
+stage int nat4_forward(struct xdp_md *ctx, const struct packet *packet, struct sl_stats *stats)
+{
+	void *data = (void *)(long)ctx->data;
+	struct entry forward = {.place = NOWHERE};
+	__u32 id;
+	int end;
+
+	void *ip = ip_header(data, (void *)(long)ctx->data_end, packet->l3, 20);
+
+	if (unlikely(!ip))
+		return BUG;
+	forward.key = SL_FORWARD_KEY(AT(ip, 12, __u32), packet->ports, packet->service);
+	if (unlikely(!find_at_home(&forward) || !is_plain_sailing(&forward, packet->tcp_flags) ||
+		     !is_way(&ways[forward.more & (SL_WAYS - 1)], data))) {
+		struct errand *errand = (struct errand *)stats->scratch;
+
+		errand->flow = forward;
+		errand->packet = *packet;
+		end = follow_flow4(ctx, errand);
+		if (end != GO_ON)
+			return end;
+		change_way(ctx, &errand->flow);
+		forward = errand->flow;
+	}
+	id = backend_of(&forward);
+	struct sl_backend *backend = bpf_map_lookup_elem(&backend_pool, &id);
+
+	if (unlikely(!backend))
+		return BUG;
+	if (unlikely(packet->ip_length > backend->room))
+		return count_dropped(packet->service, id, refuse(ctx, id, packet->l3, packet->protocol));
+	end = rewrite4(ctx, packet, backend->source[0], backend->address[0],
+		       bpf_htons(port_of(&forward)) | (__u32)backend_port(backend, (__be16)(packet->ports >> 16)) << 16);
+	if (unlikely(end != GO_ON))
+		return end;
+	end = address_frame(ctx, backend);
+	if (unlikely(end != GO_ON))
+		return end;
+	count_forwarded(stats, packet->service, id, packet->bytes);
+	return send(backend->interface, SL_REASON_NAT);
+}
+
+/* A backend's packet that tells its flow something. Returns whether there is such a flow. */
+separate int follow_reply4(struct entry *reply, __u32 tcp_flags)
+{
+	struct entry forward = {};
+	__u64 value;
+
+	if (!reply)
+		return 0;
+	if (!find_flow(reply->value, &forward) || is_flow_over(forward.value)) {
+		swap_value(reply->place, reply->value, 0);
+		return 0;
+	}
+	value = (forward.value & ~0xffffff00ULL) | (control.epoch & 0xffffff) << 8 | SL_FLOW4_ANSWERED;
+	if (tcp_flags & TCP_RST)
+		value |= SL_FLOW4_CLOSED;
+	else if (tcp_flags & TCP_FIN)
+		value |= SL_FLOW4_BACKEND_CLOSED;
+	if (!swap_value(forward.place, forward.value, value))
+		return 1; /* the client's packet was quicker; the next reply says it again */
+	if ((reply->place & 3) < SL_FLOW_WAYS)
+		line_at(reply->place)->more[reply->place & 3] =
+			(reply->more & ~0xffu) | SL_REPLY_ANSWERED | (control.epoch & 4 ? SL_REPLY_TICK : 0);
+	return 1;
+}
+
+/* The reply is not in its first place, or tells its flow something. Returns whether there is such a flow, with *reply. */
+separate int find_reply4(struct entry *reply, __u32 tcp_flags)
+{
+	if (!reply || (reply->place == NOWHERE && !find_flow(reply->key, reply)))
+		return 0;
+	return follow_reply4(reply, tcp_flags);
+}
+
+/* Is there nothing to note about this packet of a backend? */
+stage int is_plain_reply(const struct entry *reply, __u8 tcp_flags)
+{
+	return reply->more & SL_REPLY_ANSWERED && !(reply->more & SL_REPLY_TICK) == !(control.epoch & 4) &&
+	       !(tcp_flags & (TCP_FIN | TCP_RST));
+}
+
+/* A backend's packet. It goes where the client's packets come from. Returns the packet's end. */
+stage int nat4_reply(struct xdp_md *ctx, const struct packet *packet, struct sl_stats *stats)
+{
+	void *data = (void *)(long)ctx->data;
+	struct entry reply = {.place = NOWHERE};
+	int end;
+
+	void *ip = ip_header(data, (void *)(long)ctx->data_end, packet->l3, 20);
+
+	if (unlikely(!ip))
+		return BUG;
+	reply.key = reply_key(AT(ip, 12, __u32), (__be16)packet->ports, packet->protocol == TCP,
+			      bpf_ntohs(packet->ports >> 16));
+	if (unlikely(!find_at_home(&reply) || !is_plain_reply(&reply, packet->tcp_flags))) {
+		struct entry *found = (struct entry *)stats->scratch;
+
+		*found = reply;
+		if (!find_reply4(found, packet->tcp_flags))
+			return PASS(UNKNOWN_REPLY);
+		reply = *found;
+	}
+	__u32 service = (__u32)reply.value & (SL_MAX_SERVICES - 1);
+	struct sl_vip *vip = &vips[service];
+	struct sl_way *way = &ways[(reply.more >> 8) & (SL_WAYS - 1)];
+	__u32 interface = way->interface;
+
+	end = rewrite4(ctx, packet, vip->address, (__be32)(reply.value >> 32),
+		       vip->port | ((__u32)reply.value & 0xffff0000));
+	if (unlikely(end != GO_ON))
+		return end;
+	data = (void *)(long)ctx->data;
+	if (unlikely(data + ETHERNET > (void *)(long)ctx->data_end))
+		return BUG;
+	if (likely(reply.more & 0xff00)) { /* the client's frame turned round */
+		AT(data, 0, __u32) = AT(way->ethernet, 6, __u32);
+		AT(data, 4, __u16) = AT(way->ethernet, 10, __u16);
+		AT(data, 6, __u32) = AT(way->ethernet, 0, __u32);
+		AT(data, 10, __u16) = AT(way->ethernet, 4, __u16);
+	} else {
+		__u32 found = 0;
+
+		end = ask_kernel(ctx, (__be32)(reply.value >> 32), &found);
+		if (end != GO_ON)
+			return end;
+		interface = found;
+	}
+	count_reply(stats, service, reply.more >> 16, packet->bytes);
+	return send(interface, SL_REASON_NAT_REPLY);
+}
+
+#endif
