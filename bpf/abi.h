@@ -22,6 +22,8 @@
 #define SL_SLOT_ARENA (6u * 1024 * 1024) /* u32 slots: 24 MiB */
 #define SL_NAME_LENGTH 64      /* of a pool's or service's name, with the closing zero */
 
+#define SL_MAX_ACCESS_ENTRIES 100000 /* prefixes of clients that may or may not reach the VIPs */
+
 #define SL_NAT_FIRST_PORT 20000
 #define SL_NAT_LAST_PORT 31999
 
@@ -50,6 +52,8 @@ struct sl_services {
 
 /* There are too many for one multiplier: they are found among all the front's services, as sl_displaced_place says. */
 #define SL_SERVICES_DISPLACED 1u
+/* There are services for ranges of ports, or for every port: see sl_rest_place. */
+#define SL_SERVICES_REST 2u
 
 /* A place without an address has one that belongs to another place, so that no packet's address equals it. */
 struct sl_address4 {
@@ -71,6 +75,9 @@ struct sl_address6 {
 /* No packet has these: the key of a place without a service, and of what an address has that nat sends from. */
 #define SL_EMPTY_KEY 0xfffffffeu
 #define SL_REPLY_KEY 0xffffffffu
+/* Nor these: of a place that only ranges lead to, and of the service for every port of a protocol. */
+#define SL_RANGES_KEY 0xfffffffdu
+#define SL_REST_KEY(protocol) (0x01000000u | (__u32)(protocol) << 16)
 
 struct sl_service {
 	__u64 key;  /* SL_SERVICE_KEY */
@@ -79,12 +86,22 @@ struct sl_service {
 	__u32 holders;     /* where in the arena the holders of its slots begin; read for slots in transition only */
 	__u32 id;
 	__u32 flags;
+	__u32 first_range, ranges; /* of a place that sl_rest_place gives: the address's ranges for this protocol */
 	__u32 settings; /* SL_SETTING_*: no packet reads them here; they are for a new daemon */
-	__u32 pad[6];
+	__u32 pad[4];
+};
+
+/* A service for several ports, in host order. Those of an address and protocol stand together, the lowest first. */
+struct sl_range {
+	__u16 first, last;
+	__u16 service; /* its place */
+	__u16 pad;
 };
 
 /* Of sl_service.flags: its pool's forwarding is nat, so its flows are looked up before a slot is. */
 #define SL_SERVICE_NAT 1u
+/* There are access lists: the packet's source is looked up before anything is done for it. */
+#define SL_SERVICE_GUARDED 0x100u
 /* And these are IPv4 and rewritten in both addresses: their flows fit the narrow table. */
 #define SL_SERVICE_NAT4 2u
 
@@ -96,6 +113,38 @@ struct sl_service {
 #define SL_FRONT_DISPLACED4 2u /* the IPv4 addresses are too many for one multiplier */
 #define SL_FRONT_DISPLACED6 4u
 
+/* Of sl_front.fragments: what becomes of fragments for a VIP. */
+enum sl_fragments {
+	SL_FRAGMENTS_PASS,
+	SL_FRAGMENTS_DROP,
+	SL_FRAGMENTS_REASSEMBLE,
+};
+
+/* Which clients may reach the VIPs. */
+enum sl_access_action {
+	SL_ACCESS_ALLOW,
+	SL_ACCESS_DENY,
+};
+
+/* Keys of the access lists: bits of the prefix that count, and the address in network order. */
+struct sl_prefix4 {
+	__u32 length;
+	__be32 address;
+};
+
+struct sl_prefix6 {
+	__u32 length;
+	__u32 address[4];
+};
+
+struct sl_access {
+	__u32 on;        /* 0: nobody is asked for */
+	__u32 list;      /* which of the two tables of a family counts */
+	__u32 otherwise; /* enum sl_access_action: for clients that no entry holds */
+	__u32 entries;   /* both families together */
+	__u64 digest;    /* of the entries, for the daemon to know them again */
+};
+
 /* Everything that says which packets are ours. Two of them exist; the idle one is filled, then `active` changes. */
 struct sl_front {
 	__u64 multiplier4, multiplier6;
@@ -104,10 +153,13 @@ struct sl_front {
 	__u16 displacement4[1 << SL_DISPLACEMENT_BITS];
 	__u16 displacement6[1 << SL_DISPLACEMENT_BITS];
 	__u16 service_displacement[1 << SL_DISPLACEMENT_BITS];
-	__u64 pad[2];
+	__u64 fragments; /* enum sl_fragments */
+	struct sl_access access;
+	__u64 pad[6];
 	struct sl_address4 address4[1 << SL_ADDRESS_BITS];
 	struct sl_address6 address6[1 << SL_ADDRESS_BITS];
 	struct sl_service service[1 << SL_SERVICE_BITS];
+	struct sl_range range[SL_MAX_SERVICES];
 };
 
 static inline __attribute__((always_inline)) __u64 sl_fold6(__u64 high, __u64 low)
@@ -147,6 +199,12 @@ static inline __attribute__((always_inline)) __u64 sl_displaced_service(__u64 ke
 static inline __attribute__((always_inline)) __u64 sl_service_place(__u32 port_key, const struct sl_services *services)
 {
 	return services->base + ((__u64)(__u32)(port_key * services->multiplier) >> (services->shift & 63));
+}
+
+/* What an address has for the ports without a service of their own: two places before its others, for TCP and UDP. */
+static inline __attribute__((always_inline)) __u64 sl_rest_place(__u8 protocol, const struct sl_services *services)
+{
+	return services->base - (protocol == 17 ? 2 : 1);
 }
 
 /* The finaliser of MurmurHash3 (64 bit): the flow hash is sl_mix of client address, ports and the service's seed. */
@@ -380,6 +438,23 @@ struct sl_flow {
 #define SL_CLOSING_BOTH 3u
 
 
+/* ---- fragments: what became of the first one of a datagram ----
+ *
+ * key    a hash of what the datagram's fragments have in common
+ * value  backend id << 48 | SL_FRAGMENT_LIVE | service id << 32 | bits 16 to 31 of the flow's hash | epoch (16 bits);
+ *        backend 0: it went to the kernel. 0: free. SL_FRAGMENT_CLAIMED: being written.
+ */
+#define SL_FRAGMENT_BITS 13 /* lines: 512 KiB, 32,768 datagrams */
+#define SL_FRAGMENT_WAYS 4
+#define SL_FRAGMENT_LIFE 30 /* epochs that the others may come after the first */
+#define SL_FRAGMENT_LIVE (1ULL << 47)
+#define SL_FRAGMENT_CLAIMED (1ULL << 46)
+
+struct sl_fragment_line {
+	__u64 key[SL_FRAGMENT_WAYS];
+	__u64 value[SL_FRAGMENT_WAYS];
+};
+
 /* ---- what became of packets ---- */
 
 /* Verdicts are the kernel's XDP actions: 0 aborted, 1 drop, 2 pass, 3 tx, 4 redirect. */
@@ -391,7 +466,7 @@ enum sl_reason {
 	SL_REASON_NOT_IP,               /* neither IPv4 nor IPv6 */
 	SL_REASON_NOT_OURS,             /* no service and no nat source has this address */
 	SL_REASON_NO_SERVICE,           /* the VIP is ours, the port or protocol is not */
-	SL_REASON_FRAGMENT,             /* a fragment for a VIP */
+	SL_REASON_FRAGMENT,             /* a fragment for a VIP; dropped where the configuration says so */
 	SL_REASON_ICMP,                 /* ICMP or ICMPv6 for a VIP */
 	SL_REASON_OTHER_PROTOCOL,       /* a VIP's, but neither TCP, UDP nor ICMP */
 	SL_REASON_TRUNCATED,            /* shorter than its headers say */
@@ -406,6 +481,8 @@ enum sl_reason {
 	SL_REASON_NO_HEADROOM,          /* no room before the packet for an outer header */
 	SL_REASON_EXTENSION_CHAIN,      /* more IPv6 extension headers than are followed */
 	SL_REASON_FAMILY_MISMATCH,      /* nat cannot carry this address family to that backend */
+	SL_REASON_FRAGMENT_EARLY,       /* a fragment that came before its datagram's first, or long after it */
+	SL_REASON_DENIED,               /* the access lists keep its source from the VIPs */
 	/* tx, redirect */
 	SL_REASON_NAT,
 	SL_REASON_NAT_REPLY,
@@ -469,9 +546,11 @@ struct sl_service_label {
 	char name[SL_NAME_LENGTH]; /* empty: free */
 	char pool[SL_NAME_LENGTH];
 	__u8 address[16];          /* IPv4 mapped */
-	__u16 port;                /* host order */
+	__u16 port;                /* host order; 0: every port */
 	__u8 protocol;             /* 6 or 17 */
-	__u8 pad[5];
+	__u8 pad;
+	__u16 port_end;            /* the last of a range; 0: one port */
+	__u8 pad2[2];
 };
 
 struct sl_table_label {
@@ -492,6 +571,7 @@ SL_ASSERT(sizeof(struct sl_service) == 64, "sl_service");
 SL_ASSERT(sizeof(struct sl_backend) == 64, "sl_backend");
 SL_ASSERT(sizeof(struct sl_flow_key) == 40, "sl_flow_key");
 SL_ASSERT(sizeof(struct sl_flow) == 64, "sl_flow");
+SL_ASSERT(sizeof(struct sl_fragment_line) == 64, "sl_fragment_line");
 SL_ASSERT(sizeof(struct sl_learning) == 64, "sl_learning");
 SL_ASSERT(sizeof(struct sl_flow_line) == 64, "sl_flow_line");
 SL_ASSERT(sizeof(struct sl_way) == 32, "sl_way");

@@ -10,6 +10,7 @@
 #include "stages/maps.h"
 #include "stages/account.h"
 #include "stages/service.h"
+#include "stages/access.h"
 #include "stages/parse.h"
 #include "stages/transition.h"
 #include "stages/select.h"
@@ -22,6 +23,7 @@
 #include "stages/answer.h"
 #include "stages/too_big.h"
 #include "stages/icmp.h"
+#include "stages/fragment.h"
 
 /* A packet of a service, or a reply: to its backend or client. Returns the packet's end; PARSE_SLOWLY for what the fast paths
  * leave over. */
@@ -29,9 +31,17 @@ stage int deliver(struct xdp_md *ctx, const struct packet *packet, struct sl_sta
 {
 	if (unlikely(!packet->service))
 		return packet->reply4 ? nat4_reply(ctx, packet, stats) : PARSE_SLOWLY;
-	if (likely(!packet->flags))
+	if (likely(!(packet->flags & SL_SERVICE_NAT)))
 		return forward_dsr(ctx, packet, stats);
 	return packet->flags & SL_SERVICE_NAT4 ? nat4_forward(ctx, packet, stats) : PARSE_SLOWLY;
+}
+
+/* What the fast paths found; parse_slow has asked for itself. */
+stage int deliver_fast(struct xdp_md *ctx, const struct packet *packet, struct sl_stats *stats)
+{
+	int end = packet->service && packet->flags & SL_SERVICE_GUARDED ? check_source(ctx, packet->ipv6) : GO_ON;
+
+	return likely(end == GO_ON) ? deliver(ctx, packet, stats) : end;
 }
 
 /* What the fast paths leave over, from the start. Returns the packet's end. */
@@ -45,6 +55,8 @@ separate int deliver_slow(struct xdp_md *ctx)
 		return BUG;
 	int quotes = 0; /* an error that is about a service's flow */
 
+	if (packet.fragment)
+		return deliver_fragment(ctx, &packet, end);
 	if (end == FOR_ICMP) {
 		end = icmp(ctx, &packet);
 		quotes = end == GO_ON;
@@ -72,12 +84,12 @@ int xdp_lb(struct xdp_md *ctx)
 		if (likely((word & 0xffffff) == (0x450000 | ETH_IPV4))) {
 			end = parse_ipv4(&packet, active_front(), data);
 			if (likely(end == GO_ON))
-				end = deliver(ctx, &packet, stats);
+				end = deliver_fast(ctx, &packet, stats);
 		} else if (likely((word & 0xf0ffff) == (0x600000 | ETH_IPV6) &&
 				  data + 74 <= (void *)(long)ctx->data_end)) {
 			end = parse_ipv6(&packet, active_front(), data);
 			if (likely(end == GO_ON))
-				end = deliver(ctx, &packet, stats);
+				end = deliver_fast(ctx, &packet, stats);
 		}
 	}
 	if (unlikely(end == PARSE_SLOWLY))

@@ -170,14 +170,11 @@ separate int choose_nat_backend(struct xdp_md *ctx, struct packet *packet, __u32
 	return packet->ip_length <= backend->room ? GO_ON : refuse(ctx, id, packet->l3, packet->protocol);
 }
 
-/* dsr-l2 and dsr-ipip: no state, the slot decides. Returns the packet's end. */
-stage int forward_dsr(struct xdp_md *ctx, const struct packet *packet, struct sl_stats *stats)
+/* To a backend by direct return. Returns the packet's end. */
+stage int forward_to(struct xdp_md *ctx, const struct packet *packet, struct sl_stats *stats, __u32 id)
 {
-	__u32 id = 0, reason;
-	int end = select_backend(packet, &id);
-
-	if (unlikely(end != GO_ON))
-		return count_dropped(packet->service, 0, end);
+	__u32 reason;
+	int end;
 	struct sl_backend *backend = bpf_map_lookup_elem(&backend_pool, &id);
 
 	if (unlikely(!backend))
@@ -201,6 +198,17 @@ stage int forward_dsr(struct xdp_md *ctx, const struct packet *packet, struct sl
 		count_edges(packet->service, id, opens(packet->tcp_flags),
 			    !!(packet->tcp_flags & (TCP_FIN | TCP_RST)));
 	return send(backend->interface, reason);
+}
+
+/* dsr-l2 and dsr-ipip: no state, the slot decides. Returns the packet's end. */
+stage int forward_dsr(struct xdp_md *ctx, const struct packet *packet, struct sl_stats *stats)
+{
+	__u32 id = 0;
+	int end = select_backend(packet, &id);
+
+	if (unlikely(end != GO_ON))
+		return count_dropped(packet->service, 0, end);
+	return forward_to(ctx, packet, stats, id);
 }
 
 #endif

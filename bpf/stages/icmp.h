@@ -113,9 +113,10 @@ separate int icmp_error6(struct xdp_md *ctx, struct packet *packet)
 	if (AT(inner, 8, __u64) != high || AT(inner, 16, __u64) != low)
 		return PASS(ICMP);
 	__u64 client_high = AT(inner, 24, __u64), client_low = AT(inner, 32, __u64);
-	int protocol = skip_extensions(data, end, AT(inner, 6, __u8), &quoted, LATER_FRAGMENT);
+	__u8 fragment = 0;
+	int protocol = skip_extensions(data, end, AT(inner, 6, __u8), &quoted, &fragment);
 
-	if (protocol > 0xff) /* a later fragment, or more headers than are followed: no service can be told */
+	if (protocol < 0 || protocol > 0xff) /* a later fragment, or more headers than are followed: no service can be told */
 		return protocol == PASS(TRUNCATED) ? protocol : PASS(ICMP);
 	struct sl_address6 *address = find_address6(front, high, low);
 

@@ -43,6 +43,7 @@
 #define TCP_RST 0x04
 #define TCP_ACK 0x10
 
+#define ETHERNET 14
 #define ETH_IPV4 0x0008 /* ethertypes as they are loaded on a little-endian machine */
 #define ETH_IPV6 0xdd86
 #define ETH_VLAN 0x0081
@@ -80,6 +81,7 @@ struct packet {
 	__u8 protocol;
 	__u8 ipv6;
 	__u8 tcp_flags; /* 0 for UDP */
+	__u8 fragment;  /* offset of the header that says it is one, where fragments are followed; 0: it is whole */
 	__u8 reply4;    /* a reply whose flow is in the table of IPv4 flows */
 };
 

@@ -8,9 +8,15 @@
 #define SLUICE_PARSE_H
 
 #define PARSE_SLOWLY (-2)
-#define FOR_ICMP (-3) /* an ICMP message for a VIP */
-#define ETHERNET 14
+#define FOR_ICMP (-3)       /* an ICMP message for a VIP */
+#define LATER_FRAGMENT (-4) /* of what parse_slow returns: a fragment without ports that is to be followed */
 #define IPV6_EXTENSIONS 6 /* headers that are followed */
+
+/* Is this address one that services have, and not one that packets come back to or from? */
+stage int is_vip(__u32 address_id)
+{
+	return address_id && !(address_id & (SL_ADDRESS_NAT_SOURCE | SL_ADDRESS_PRESERVING_BACKEND));
+}
 
 /* Is this destination port one that nat gives to flows? */
 stage int is_nat_port(__u32 ports)
@@ -43,10 +49,16 @@ stage int classify(struct packet *packet, struct sl_front *front, const struct s
 	}
 	packet->service = 0;
 	packet->reply4 = !packet->ipv6;
-	return service->key == SL_REPLY_KEY && is_nat_port(packet->ports) &&
-			       (packet->protocol == TCP || packet->protocol == UDP) ?
-		       GO_ON :
-		       PARSE_SLOWLY;
+	if (service->key == SL_REPLY_KEY && is_nat_port(packet->ports) &&
+	    (packet->protocol == TCP || packet->protocol == UDP))
+		return GO_ON;
+	if (services->flags & SL_SERVICES_DISPLACED) /* the port may yet have a service of its own */
+		return PARSE_SLOWLY;
+	service = find_rest(front, services, packet->protocol, packet->ports);
+	if (!service)
+		return PARSE_SLOWLY;
+	take_service(packet, service);
+	return GO_ON;
 }
 
 /* IPv4 without options, behind Ethernet without tags; 54 bytes are there. */
@@ -139,12 +151,17 @@ stage int classify_slowly(struct packet *packet, struct sl_front *front, __u32 a
 	return address_id & SL_ADDRESS_PRESERVING_BACKEND ? PASS(NOT_OURS) : PASS(NO_SERVICE);
 }
 
-/* Bits of an IPv6 fragment header: one that has none of them holds the whole packet, or at least its beginning. */
-#define ANY_FRAGMENT bpf_htons(0xfff9)
-#define LATER_FRAGMENT bpf_htons(0xfff8)
+/* What becomes of a fragment: an end, or GO_ON where it is followed. */
+stage int judge_fragment(const struct sl_front *front, __u32 address_id)
+{
+	if (!is_vip(address_id) || front->fragments == SL_FRAGMENTS_PASS)
+		return PASS(FRAGMENT);
+	return front->fragments == SL_FRAGMENTS_REASSEMBLE ? GO_ON : DROP(FRAGMENT);
+}
 
-/* Skips IPv6 extension headers. Returns the protocol behind them and moves *l4, or an end. */
-stage int skip_extensions(void *data, void *end, __u8 protocol, __u32 *l4, __be16 refused)
+/* Skips IPv6 extension headers. Returns the protocol behind them and moves *l4, or an end; sets *fragment to the offset of the
+ * header of a fragment, behind which there is nothing to skip in a later one. */
+stage int skip_extensions(void *data, void *end, __u8 protocol, __u32 *l4, __u8 *fragment)
 {
 	__u32 at = *l4;
 
@@ -157,9 +174,15 @@ stage int skip_extensions(void *data, void *end, __u8 protocol, __u32 *l4, __be1
 
 		if (header + 8 > end)
 			return PASS(TRUNCATED);
-		if (protocol == 44) { /* a fragment header is 8 bytes */
-			if (AT(header, 2, __be16) & refused)
-				return PASS(FRAGMENT);
+		if (protocol == 44) { /* a fragment header is 8 bytes; one that holds the whole packet is none */
+			__be16 part = AT(header, 2, __be16) & bpf_htons(0xfff9);
+
+			if (part)
+				*fragment = at;
+			if (part & bpf_htons(0xfff8)) {
+				*l4 = AT(header, 0, __u8);
+				return LATER_FRAGMENT;
+			}
 			at += 8;
 		} else {
 			at += (AT(header, 1, __u8) + 1u) * 8;
@@ -208,6 +231,8 @@ separate int parse_slow(struct xdp_md *ctx, struct packet *packet)
 		} else if (!is_reply_by_source4(front, source)) {
 			return PASS(NOT_OURS);
 		}
+		if (front->access.on && is_vip(id) && is_denied4(source))
+			return DROP(DENIED);
 		__u32 header = (AT(ip, 0, __u8) & 15) * 4;
 
 		packet->ip_length = bpf_ntohs(AT(ip, 2, __be16));
@@ -215,12 +240,24 @@ separate int parse_slow(struct xdp_md *ctx, struct packet *packet)
 			return PASS(MALFORMED);
 		if (ip + packet->ip_length > end)
 			return PASS(TRUNCATED);
-		if (AT(ip, 6, __be16) & bpf_htons(0x3fff))
-			return PASS(FRAGMENT);
-		l4 = l3 + header;
+		__be16 part = AT(ip, 6, __be16) & bpf_htons(0x3fff);
+
 		protocol = AT(ip, 9, __u8);
-		high = source;
 		packet->ipv6 = 0;
+		if (part) {
+			int judged = judge_fragment(front, id);
+
+			if (judged != GO_ON)
+				return judged;
+			packet->fragment = l3;
+			if (part & bpf_htons(0x1fff)) {
+				packet->l3 = l3;
+				packet->protocol = protocol;
+				return LATER_FRAGMENT;
+			}
+		}
+		l4 = l3 + header;
+		high = source;
 	} else if (type == ETH_IPV6) {
 		void *ip = data + l3;
 
@@ -236,6 +273,8 @@ separate int parse_slow(struct xdp_md *ctx, struct packet *packet)
 		} else if (!is_reply_by_source6(front, high, low)) {
 			return PASS(NOT_OURS);
 		}
+		if (front->access.on && is_vip(id) && is_denied6(high, low))
+			return DROP(DENIED);
 		if ((AT(ip, 0, __u8) >> 4) != 6)
 			return PASS(MALFORMED);
 		__u32 length = bpf_ntohs(AT(ip, 4, __be16)) + 40u;
@@ -244,12 +283,26 @@ separate int parse_slow(struct xdp_md *ctx, struct packet *packet)
 			return PASS(TRUNCATED);
 		packet->ip_length = length;
 		l4 = l3 + 40;
-		protocol = skip_extensions(data, end, AT(ip, 6, __u8), &l4, ANY_FRAGMENT);
-		if (protocol > 0xff)
-			/* A chain too long is dropped only where it is for a VIP; a backend's is its own affair. */
-			return id && !(id & (SL_ADDRESS_NAT_SOURCE | SL_ADDRESS_PRESERVING_BACKEND)) ? protocol :
-												       PASS(NOT_OURS);
+		__u8 fragment = 0;
 		packet->ipv6 = 1;
+		protocol = skip_extensions(data, end, AT(ip, 6, __u8), &l4, &fragment);
+		/* A chain too long is dropped only where it is for a VIP; a backend's is its own affair. */
+		if ((fragment || protocol > 0xff) && !is_vip(id))
+			return PASS(NOT_OURS);
+		if (fragment) {
+			int judged = judge_fragment(front, id);
+
+			if (judged != GO_ON)
+				return judged;
+			packet->fragment = fragment;
+			if (protocol == LATER_FRAGMENT) {
+				packet->l3 = l3;
+				packet->protocol = l4;
+				return LATER_FRAGMENT;
+			}
+		}
+		if (protocol > 0xff)
+			return protocol;
 	} else {
 		return PASS(NOT_IP);
 	}

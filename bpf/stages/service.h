@@ -54,6 +54,41 @@ stage struct sl_address6 *find_address6(struct sl_front *front, __u64 high, __u6
 	return place->high == high && place->low == low && place->id ? place : 0;
 }
 
+/* The range that holds a port, among `ranges` from `first` on; NULL: none does. */
+static __noinline struct sl_service *find_range(struct sl_front *front, __u32 first, __u32 ranges, __u32 port)
+{
+	/* The last one that does not begin behind the port. */
+	for (int i = 0; i < 9 && ranges > 1; i++) {
+		__u32 half = ranges / 2;
+
+		if (front->range[(first + half) & (SL_MAX_SERVICES - 1)].first <= port)
+			first += half;
+		ranges -= half;
+	}
+	struct sl_range *range = &front->range[first & (SL_MAX_SERVICES - 1)];
+
+	if (port < range->first || port > range->last)
+		return 0;
+	return &front->service[range->service & ((1 << SL_SERVICE_BITS) - 1)];
+}
+
+/* The service for the ports that have none of their own; NULL: there is none. A range goes before every port. */
+stage struct sl_service *find_rest(struct sl_front *front, const struct sl_services *services, __u8 protocol,
+				   __u32 ports)
+{
+	struct sl_service *rest, *service;
+
+	if (!(services->flags & SL_SERVICES_REST) || (protocol != TCP && protocol != UDP))
+		return 0;
+	rest = &front->service[sl_rest_place(protocol, services) & ((1 << SL_SERVICE_BITS) - 1)];
+	if (unlikely(rest->ranges)) {
+		service = find_range(front, rest->first_range, rest->ranges, bpf_ntohs(ports >> 16));
+		if (service)
+			return service;
+	}
+	return (__u32)rest->key == SL_REST_KEY(protocol) ? rest : 0;
+}
+
 /* The service of an address with this protocol and port; NULL: there is none. */
 stage struct sl_service *find_service(struct sl_front *front, __u32 address_id, const struct sl_services *services,
 				      __u8 protocol, __u32 ports)
@@ -64,7 +99,7 @@ stage struct sl_service *find_service(struct sl_front *front, __u32 address_id, 
 	if (services->flags & SL_SERVICES_DISPLACED)
 		service = &front->service[sl_displaced_service(key, front->displaced_service_multiplier,
 							       front->service_displacement)];
-	return service->key == key ? service : 0;
+	return service->key == key ? service : find_rest(front, services, protocol, ports);
 }
 
 #endif

@@ -31,10 +31,6 @@ dataplane::Traffic traffic_of(const Map& map, const Key& key) {
   return found == map.end() ? dataplane::Traffic{} : found->second;
 }
 
-planner::ServiceKey key_of(const model::Service& service) {
-  return {service.address, service.port, service.protocol};
-}
-
 planner::BackendKey key_of(const std::string& pool, const model::Backend& backend) {
   return {pool, backend.ip, backend.port.value_or(0)};
 }
@@ -90,9 +86,10 @@ StatsView stats_view(const model::Config& config, const dataplane::Counters& cou
     ServiceStats stats{.name = service.name,
                        .address = service.address,
                        .port = service.port,
+                       .portEnd = service.portEnd,
                        .protocol = service.protocol,
                        .pool = service.pool};
-    set_traffic(stats, traffic_of(counters.services, key_of(service)));
+    set_traffic(stats, traffic_of(counters.services, planner::key_of(service)));
     view.services.push_back(std::move(stats));
   }
   for (const auto& pool : model::effective_pools(config))
@@ -220,12 +217,13 @@ ServiceView service_view(const model::Service& service, const dataplane::Counter
   ServiceView view{.name = service.name,
                    .address = service.address,
                    .port = service.port,
+                   .portEnd = service.portEnd,
                    .protocol = service.protocol,
                    .pool = service.pool,
                    .enabled = service.enabled,
                    .answerEcho = service.answerEcho,
                    .stats = {}};
-  set_traffic(view.stats, traffic_of(counters.services, key_of(service)));
+  set_traffic(view.stats, traffic_of(counters.services, planner::key_of(service)));
   return view;
 }
 

@@ -21,7 +21,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr std::uint64_t largest_body = 4 << 20;
+constexpr std::uint64_t largest_body = 8 << 20;  // access lists of 100,000 entries
 constexpr std::uint32_t largest_header = 16 << 10;
 constexpr auto idle_limit = 30s;
 constexpr std::string_view stream_path = "/api/v1/stream";

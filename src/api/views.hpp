@@ -113,6 +113,7 @@ struct ServiceView {
   std::string name;
   IpAddress address;
   std::uint16_t port = 0;
+  std::optional<std::uint16_t> portEnd;
   model::Protocol protocol = model::Protocol::tcp;
   std::string pool;
   bool enabled = true;
@@ -120,7 +121,7 @@ struct ServiceView {
   TrafficView stats;
 };
 BOOST_DESCRIBE_STRUCT(ServiceView, (),
-                      (name, address, port, protocol, pool, enabled, answerEcho, stats))
+                      (name, address, port, portEnd, protocol, pool, enabled, answerEcho, stats))
 
 struct VerdictView {
   std::string verdict, reason;
@@ -144,13 +145,14 @@ struct ServiceStats {
   std::string name;
   IpAddress address;
   std::uint16_t port = 0;
+  std::optional<std::uint16_t> portEnd;
   model::Protocol protocol = model::Protocol::tcp;
   std::string pool;
   std::uint64_t packets = 0, bytes = 0, replyPackets = 0, replyBytes = 0;
   std::uint64_t opened = 0, closed = 0, dropped = 0, unresolved = 0;
 };
 BOOST_DESCRIBE_STRUCT(ServiceStats, (),
-                      (name, address, port, protocol, pool, packets, bytes, replyPackets,
+                      (name, address, port, portEnd, protocol, pool, packets, bytes, replyPackets,
                        replyBytes, opened, closed, dropped, unresolved))
 
 struct BackendStats {

@@ -16,6 +16,25 @@ namespace json = boost::json;
 
 namespace {
 
+/// Address and ports of a service from `10.0.0.100:80`, `10.0.0.100:8000-8099` or `10.0.0.100:any`.
+Result<json::object> vip_fields(const std::string& text) {
+  const auto colon = std::min(text.rfind(':'), text.size());
+  const auto host = text.substr(0, colon);
+  const auto ports = text.substr(std::min(colon + 1, text.size()));
+  const auto dash = ports.find('-');
+  const bool any = ports == "any", range = dash != ports.npos;
+  const auto first = parse_endpoint(host + ":" + (any ? "1" : ports.substr(0, dash)));
+  const auto last = range ? parse_endpoint(host + ":" + ports.substr(dash + 1)) : first;
+  if (!first || !last || first->port == 0 || last->port == 0)
+    return fail(Code::invalid, "'" + text +
+                                   "' is not an address with a port, such as 10.0.0.100:80, "
+                                   "10.0.0.100:8000-8099 or 10.0.0.100:any");
+  json::object fields{{"address", first->address.to_string()}, {"port", any ? 0 : first->port}};
+  if (range)
+    fields["portEnd"] = last->port;
+  return fields;
+}
+
 using Run = std::function<Exit(Session&)>;
 
 /// Adds commands one by one. Values that a command reads live as long as its callback.
@@ -162,24 +181,22 @@ class Commands {
     auto* add =
         service->add_subcommand("add", "add a service: add web 10.0.0.100:80 --pool default");
     add->add_option("NAME", wanted->name)->required();
-    add->add_option("ADDRESS:PORT", wanted->endpoint, "the VIP; IPv6 as [fd00::1]:80")->required();
+    add->add_option("ADDRESS:PORT", wanted->endpoint,
+                    "the VIP; IPv6 as [fd00::1]:80; ports as 80, 8000-8099 or any")
+        ->required();
     add->add_option("--pool", wanted->pool, "the pool that serves it")->capture_default_str();
     add->add_option("--protocol", wanted->protocol, "tcp or udp")
         ->check(CLI::IsMember({"tcp", "udp"}))
         ->capture_default_str();
     auto options = add_write_options(add);
     on(add, [=](Session& session) {
-      auto endpoint = parse_endpoint(wanted->endpoint);
-      if (!endpoint || endpoint->port == 0)
-        return misuse(session, "'" + wanted->endpoint +
-                                   "' is not an address with a port, such as 10.0.0.100:80");
-      return change(session, "POST", "/api/v1/services",
-                    json::object{{"name", wanted->name},
-                                 {"address", endpoint->address.to_string()},
-                                 {"port", endpoint->port},
-                                 {"protocol", wanted->protocol},
-                                 {"pool", wanted->pool}},
-                    *options);
+      auto body = vip_fields(wanted->endpoint);
+      if (!body)
+        return misuse(session, body.error().message);
+      body->emplace("name", wanted->name);
+      body->emplace("protocol", wanted->protocol);
+      body->emplace("pool", wanted->pool);
+      return change(session, "POST", "/api/v1/services", *body, *options);
     });
     add_service_set(service);
     add_show_and_remove(service, "/api/v1/services/", "service");

@@ -29,7 +29,11 @@ Tone tone_of_losses(std::uint64_t losses) {
 
 std::string vip(View service) {
   const auto address = service["address"].text();
-  const auto port = service["port"].text();
+  auto port = service["port"].text();
+  if (port == "0")
+    port = "any";
+  if (const View last = service["portEnd"])
+    port += "-" + last.text();
   const bool v6 = address.find(':') != std::string::npos;
   return (v6 ? "[" + address + "]" : address) + ":" + port + "/" + service["protocol"].text();
 }

@@ -29,6 +29,8 @@ constexpr std::array<std::string_view, SL_REASON_COUNT> reasons{
     "no-headroom",
     "extension-chain",
     "family-mismatch",
+    "fragment-early",
+    "denied",
     "nat",
     "nat-reply",
     "dsr-l2",

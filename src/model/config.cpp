@@ -6,6 +6,12 @@
 
 namespace sluice::model {
 
+std::string ports_to_string(std::uint16_t port, std::uint16_t last) {
+  if (port == 0)
+    return "any";
+  return std::to_string(port) + (last > port ? "-" + std::to_string(last) : "");
+}
+
 std::vector<EffectivePool> effective_pools(const Config& config) {
   std::map<std::string, EffectivePool> pools;
   const auto add = [&](const Pool& pool) {

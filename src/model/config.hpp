@@ -28,6 +28,9 @@ BOOST_DESCRIBE_ENUM(Forwarding, nat, dsr_l2, dsr_ipip)
 enum class XdpMode { SKB, DRV, HW };
 BOOST_DESCRIBE_ENUM(XdpMode, SKB, DRV, HW)
 
+/// What becomes of fragments for a VIP; `reassemble`: later ones follow the first to its backend.
+enum class Fragments { drop, pass, reassemble };
+BOOST_DESCRIBE_ENUM(Fragments, drop, pass, reassemble)
 /// What is remembered about flows. `exceptions`: while a table changes, those that must not follow
 /// it. `full`: all; what nat needs.
 enum class Tracking { off, exceptions, full };
@@ -70,7 +73,8 @@ BOOST_DESCRIBE_STRUCT(Pool, (),
 struct Service {
   std::string name;
   IpAddress address;
-  std::uint16_t port = 0;
+  std::uint16_t port = 0;                ///< 0: every port that no other service of the VIP has
+  std::optional<std::uint16_t> portEnd;  ///< the last port of a range that begins with `port`
   Protocol protocol = Protocol::tcp;
   std::string pool;
   bool enabled = true;
@@ -78,7 +82,11 @@ struct Service {
   bool answerEcho = false;
   bool operator==(const Service&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(Service, (), (name, address, port, protocol, pool, enabled, answerEcho))
+BOOST_DESCRIBE_STRUCT(Service, (),
+                      (name, address, port, portEnd, protocol, pool, enabled, answerEcho))
+
+/// "80", "8000-8099", or "any".
+std::string ports_to_string(std::uint16_t port, std::uint16_t last);
 
 /// An interface on which packets are balanced.
 struct XdpInterface {
@@ -91,6 +99,7 @@ BOOST_DESCRIBE_STRUCT(XdpInterface, (), (name, mode))
 struct XdpSettings {
   std::vector<XdpInterface> interfaces;
   Forwarding forwarding = Forwarding::nat;
+  Fragments fragments = Fragments::pass;
   /// Prefix of the outer source addresses of dsr-ipip; its host bits vary with the flow. IPv4 /16
   /// or shorter, IPv6 /112 or shorter. Absent: the way out's own address, which does not vary.
   std::optional<std::string> encapSource;
@@ -100,8 +109,8 @@ struct XdpSettings {
   bool operator==(const XdpSettings&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(XdpSettings, (),
-                      (interfaces, forwarding, encapSource, encapSource6, transitionSeconds,
-                       transitionHoldSeconds))
+                      (interfaces, forwarding, fragments, encapSource, encapSource6,
+                       transitionSeconds, transitionHoldSeconds))
 
 struct NatSettings {
   /// Addresses that nat sends from, at most one of each family; none: the way out's own address.
@@ -123,6 +132,19 @@ struct TelemetrySettings {
 };
 BOOST_DESCRIBE_STRUCT(TelemetrySettings, (), (intervalMs))
 
+/// Whether a client may reach the VIPs.
+enum class Access { allow, deny };
+BOOST_DESCRIBE_ENUM(Access, allow, deny)
+
+struct SecuritySettings {
+  /// Prefixes or addresses of clients. The longest one that holds a client decides; where it stands
+  /// in both lists, the client is allowed.
+  std::vector<std::string> denyList, allowList;
+  Access defaultAction = Access::allow;  ///< for clients that are in no list
+  bool operator==(const SecuritySettings&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(SecuritySettings, (), (denyList, allowList, defaultAction))
+
 /// The whole document.
 struct Config {
   std::vector<Service> services;
@@ -132,9 +154,11 @@ struct Config {
   NatSettings nat;
   MaglevSettings maglev;
   TelemetrySettings telemetry;
+  SecuritySettings security;
   bool operator==(const Config&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(Config, (), (services, pools, l4_backends, xdp, nat, maglev, telemetry))
+BOOST_DESCRIBE_STRUCT(Config, (),
+                      (services, pools, l4_backends, xdp, nat, maglev, telemetry, security))
 
 /// The pool as it counts: defaults filled in, and for `default` the content of `l4_backends`.
 struct EffectivePool {

@@ -97,7 +97,17 @@ inline constexpr Field field<&model::Service::address> = {
     .doc = "the VIP", .format = "ip", .example = R"("10.0.0.100")", .required = true};
 template <>
 inline constexpr Field field<&model::Service::port> = {
-    .doc = "port of the VIP", .min = 1, .max = 65535, .example = "80", .required = true};
+    .doc = "port of the VIP; 0: every port that no other service of the VIP has for this protocol",
+    .min = 0,
+    .max = 65535,
+    .example = "80",
+    .required = true};
+template <>
+inline constexpr Field field<&model::Service::portEnd> = {
+    .doc = "last port of a range that begins with port; a service with just one port goes before "
+           "it; absent: one port",
+    .min = 1,
+    .max = 65535};
 template <>
 inline constexpr Field field<&model::Service::protocol> = {.doc = "tcp or udp"};
 template <>
@@ -129,6 +139,10 @@ template <>
 inline constexpr Field field<&model::XdpSettings::forwarding> = {
     .doc = "of pools that do not say otherwise"};
 template <>
+inline constexpr Field field<&model::XdpSettings::fragments> = {
+    .doc = "what becomes of IP fragments for a VIP: drop; pass = to the kernel; reassemble = "
+           "those of dsr services follow the first fragment to its backend, within 30 s"};
+template <>
 inline constexpr Field field<&model::XdpSettings::encapSource> = {
     .doc = "dsr-ipip: IPv4 prefix of /16 or shorter whose last 16 bits vary with the flow in the "
            "outer source address; absent: the way out's own address",
@@ -154,6 +168,22 @@ inline constexpr Field field<&model::MaglevSettings::hashFunctions> = {
 template <>
 inline constexpr Field field<&model::TelemetrySettings::intervalMs> = {
     .doc = "how often the counters are read", .min = 100, .max = 60000, .unit = "ms"};
+template <>
+inline constexpr Field field<&model::SecuritySettings::denyList> = {
+    .doc = "clients whose packets for a VIP are dropped: prefixes or addresses; the longest prefix "
+           "that holds a client decides",
+    .max_length = 64,
+    .max_items = model::max_access_entries,
+    .example = R"(["198.51.100.0/24"])"};
+template <>
+inline constexpr Field field<&model::SecuritySettings::allowList> = {
+    .doc = "clients that may reach the VIPs, in spite of a shorter or the same prefix in denyList",
+    .max_length = 64,
+    .max_items = model::max_access_entries,
+    .example = R"(["198.51.100.7"])"};
+template <>
+inline constexpr Field field<&model::SecuritySettings::defaultAction> = {
+    .doc = "for clients that are in no list: allow or deny"};
 template <>
 inline constexpr Field field<&model::Config::services> = {.doc = "VIPs",
                                                           .max_items = model::max_services};

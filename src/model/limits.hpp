@@ -16,6 +16,7 @@ inline constexpr std::size_t max_addresses = 512;
 /// Attached ones; ways out that are not attached need places of the same table.
 inline constexpr std::size_t max_interfaces = 16;
 inline constexpr std::size_t max_ways_out = 32;
+inline constexpr std::size_t max_access_entries = 100000;  ///< deny and allow list together
 inline constexpr std::size_t max_interface_name_length = 15;
 inline constexpr std::size_t max_name_length = 63;
 /// Slots of all tables together: half of the arena, so that every table can be built anew beside

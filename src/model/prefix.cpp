@@ -24,6 +24,15 @@ Result<Prefix> parse_prefix(std::string_view text) {
   return prefix;
 }
 
+Result<Prefix> parse_source(std::string_view text) {
+  if (text.find('/') != std::string_view::npos)
+    return parse_prefix(text);
+  const auto address = IpAddress::parse(text);
+  if (!address)
+    return fail(address.error());
+  return Prefix{*address, address->is_v4() ? 32u : 128u};
+}
+
 bool has_no_host_bits(const Prefix& prefix) {
   const unsigned first = prefix.length + (prefix.address.is_v4() ? 96 : 0);
   for (unsigned bit = first; bit < 128; bit++)

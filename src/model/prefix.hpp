@@ -15,6 +15,9 @@ struct Prefix {
 /// Reads `172.16.0.0/16` or `fd00:e::/112`.
 Result<Prefix> parse_prefix(std::string_view text);
 
+/// The same, and an address alone is the prefix that holds just this one.
+Result<Prefix> parse_source(std::string_view text);
+
 /// True if no bit after the prefix is set.
 bool has_no_host_bits(const Prefix& prefix);
 

@@ -69,6 +69,8 @@ class Validator {
     check_encapsulation("/xdp/encapSource", config_.xdp.encapSource, true);
     check_encapsulation("/xdp/encapSource6", config_.xdp.encapSource6, false);
     check_interfaces(topology);
+    check_access_list("security/denyList", config_.security.denyList);
+    check_access_list("security/allowList", config_.security.allowList);
     check_room();
     check_addresses(true);
     check_addresses(false);
@@ -181,7 +183,7 @@ class Validator {
 
   void check_services() {
     std::set<std::string> names;
-    std::map<std::tuple<IpAddress, std::uint16_t, Protocol>, std::string> keys;
+    std::map<std::tuple<IpAddress, Protocol>, std::vector<const Service*>> neighbours;
     for (std::size_t i = 0; i < config_.services.size(); i++) {
       const auto& service = config_.services[i];
       if (readable(at("services", i, "name"))) {
@@ -196,14 +198,58 @@ class Validator {
         continue;
       check_usable(at("services", i, "address"), service.address,
                    "give an address that clients can reach");
-      if (!readable(at("services", i, "port")) || !readable(at("services", i, "protocol")))
+      if (!readable(at("services", i, "port")) || !readable(at("services", i, "portEnd")) ||
+          !check_range(i, service) || !readable(at("services", i, "protocol")))
         continue;
-      const auto [other, is_new] =
-          keys.try_emplace({service.address, service.port, service.protocol}, service.name);
-      if (!is_new)
-        fault(at("services", i),
-              "has the same address, port and protocol as service '" + other->second + "'",
+      auto& others = neighbours[{service.address, service.protocol}];
+      check_overlap(i, service, others);
+      others.push_back(&service);
+    }
+  }
+
+  static std::uint16_t last_port(const Service& service) {
+    return service.portEnd.value_or(service.port);
+  }
+  static std::string ports_of(const Service& service) {
+    return ports_to_string(service.port, last_port(service));
+  }
+
+  bool check_range(std::size_t index, const Service& service) {
+    if (service.portEnd && service.port == 0)
+      fault(at("services", index, "portEnd"), "port 0 stands for every port and has no end",
+            "leave portEnd out, or give the first port of the range");
+    else if (service.portEnd && *service.portEnd < service.port)
+      fault(at("services", index, "portEnd"),
+            "the range ends with " + std::to_string(*service.portEnd) + ", before its first port " +
+                std::to_string(service.port),
+            "exchange port and portEnd");
+    else
+      return true;
+    return false;
+  }
+
+  /// A single port goes before a range and a range before every port, but two of a kind must not
+  /// meet.
+  void check_overlap(std::size_t index, const Service& service,
+                     const std::vector<const Service*>& others) {
+    const auto is_range = [](const Service& one) { return last_port(one) > one.port; };
+    for (const auto* other : others) {
+      if (service.port == other->port && last_port(service) == last_port(*other)) {
+        fault(at("services", index),
+              "has the same address, port and protocol as service '" + other->name + "'",
               "remove one of the two, or change its port");
+        return;
+      }
+      if (is_range(service) && is_range(*other) && service.port <= last_port(*other) &&
+          other->port <= last_port(service)) {
+        fault(at("services", index, "port"),
+              "the range " + ports_of(service) + " overlaps with " + ports_of(*other) +
+                  " of service '" + other->name + "'",
+              last_port(*other) < 65535 && last_port(*other) < last_port(service)
+                  ? "begin it with " + std::to_string(last_port(*other) + 1)
+                  : "let one of the two end before the other begins");
+        return;
+      }
     }
   }
 
@@ -256,12 +302,13 @@ class Validator {
       return;
     for (const auto& placed : pool.backends) {
       const auto port = placed.backend->port;
-      if (!port || *port == service.port || !port_faults_.insert(placed.pointer).second)
+      if (!port || (*port == service.port && *port == last_port(service)) ||
+          !port_faults_.insert(placed.pointer).second)
         continue;
       fault(placed.pointer + "/port",
             std::string(pool.forwarding == Forwarding::dsr_l2 ? "dsr-l2" : "dsr-ipip") +
-                " cannot change the port from " + std::to_string(service.port) + " (service '" +
-                service.name + "') to " + std::to_string(*port),
+                " cannot change the port from " + ports_of(service) + " (service '" + service.name +
+                "') to " + std::to_string(*port),
             "leave the backend's port out, or use nat");
     }
   }
@@ -342,6 +389,23 @@ class Validator {
     }
   }
 
+  void check_access_list(const char* list, const std::vector<std::string>& entries) {
+    for (std::size_t i = 0; i < entries.size(); i++) {
+      const auto prefix = parse_source(entries[i]);
+      if (prefix && has_no_host_bits(*prefix))
+        continue;
+      const auto pointer = at(list, i);
+      if (!readable(pointer))
+        continue;
+      if (!prefix)
+        fault(pointer, "'" + entries[i] + "' is neither a prefix nor an address",
+              "write it as 198.51.100.0/24, 2001:db8::/32 or 198.51.100.7");
+      else
+        fault(pointer, "'" + entries[i] + "' has bits set after its prefix",
+              "set them to zero, or give a longer prefix");
+    }
+  }
+
   void check_count(const std::string& pointer, const std::string& what, std::size_t count,
                    std::size_t most) {
     if (count > most)
@@ -360,6 +424,9 @@ class Validator {
       slots += pool.backends.empty() ? 0 : pool.table_size;
     }
     check_count("/pools", "backends in all pools together", backends, max_backends);
+    check_count("/security", "entries in both access lists together",
+                config_.security.denyList.size() + config_.security.allowList.size(),
+                max_access_entries);
     // The codec bounds the list; the pool default counts even where it is not declared.
     if (config_.pools.size() <= max_pools)
       check_count("/pools", "pools, default included", pools_.size(), max_pools);

@@ -42,6 +42,10 @@ struct Describe {
                               : "of pool " + step.pool + " " + counted(in_transition, "slot") +
                                     " " + (in_transition == 1 ? "is" : "are") + " in transition";
   }
+  std::string operator()(const FillAccessList& step) const {
+    return "write access lists of " + std::to_string(step.entries.size()) +
+           (step.entries.size() == 1 ? " entry" : " entries");
+  }
   std::string operator()(const SwapFront& step) const {
     return "switch to a new front of " + counted(step.services.size(), "service");
   }

@@ -58,10 +58,12 @@ struct TableImage {
 
 struct ServiceKey {
   IpAddress address;
-  std::uint16_t port = 0;
+  std::uint16_t port = 0;  ///< 0: every port that no other service of the address has
   model::Protocol protocol = model::Protocol::tcp;
+  std::uint16_t port_end = 0;  ///< the last port of a range; 0: there is just one
   auto operator<=>(const ServiceKey&) const = default;
 };
+ServiceKey key_of(const model::Service& service);
 
 struct ServiceImage {
   std::uint16_t id = 0;
@@ -77,12 +79,31 @@ struct InterfaceImage {
   bool operator==(const InterfaceImage&) const = default;
 };
 
+/// A prefix of clients that may or may not reach the VIPs.
+struct AccessEntry {
+  IpAddress address;
+  std::uint8_t length = 0;
+  model::Access action = model::Access::deny;
+  bool operator==(const AccessEntry&) const = default;
+};
+
+/// What is known of the access lists that count; their entries are only written.
+struct AccessImage {
+  std::uint32_t list = 0;  ///< which of the two lists that the data plane has
+  std::uint32_t entries = 0;
+  std::uint64_t digest = 0;  ///< of the entries; 0 where there are none
+  model::Access otherwise = model::Access::allow;
+  bool operator==(const AccessImage&) const = default;
+};
+
 /// All that the data plane holds.
 struct Image {
   std::map<BackendKey, BackendImage> backends;
   std::map<std::string, TableImage> tables;  ///< by pool
   std::map<ServiceKey, ServiceImage> services;
   std::map<std::string, InterfaceImage> interfaces;  ///< by name, attached ones
+  model::Fragments fragments = model::Fragments::pass;
+  AccessImage access;
   bool operator==(const Image&) const = default;
 };
 

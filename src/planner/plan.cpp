@@ -6,6 +6,7 @@
 
 #include "abi.h"
 #include "maglev/maglev.hpp"
+#include "planner/access.hpp"
 #include "planner/wanted.hpp"
 
 namespace sluice::planner {
@@ -38,7 +39,8 @@ bool front_differs(const Image& before, const Image& after) {
            a.second.holder_base == b.second.holder_base &&
            a.second.holders.size() == b.second.holders.size();
   };
-  return before.services != after.services ||
+  return before.services != after.services || before.fragments != after.fragments ||
+         before.access != after.access ||
          !std::ranges::equal(before.tables, after.tables, same_range) ||
          reply_addresses(before) != reply_addresses(after) ||
          pool_forwarding(before) != pool_forwarding(after);
@@ -131,8 +133,10 @@ Result<Plan> make_plan(const Image& running, const model::Config& wanted,
       plan.steps.push_back(PutBackend{key, backend});
   }
   add_table_steps(plan, running);
+  if (const auto& access = plan.after.access; access.entries && access.list != running.access.list)
+    plan.steps.push_back(FillAccessList{access, access_entries(wanted.security)});
   if (front_differs(running, plan.after))
-    plan.steps.push_back(SwapFront{plan.after.services});
+    plan.steps.push_back(SwapFront{plan.after.services, plan.after.fragments, plan.after.access});
   add_forget_steps(plan, running);
   add_detach_steps(plan, running);
   return plan;

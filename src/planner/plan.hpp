@@ -34,10 +34,17 @@ struct MarkSlots {
   std::string pool;
   TableImage table;
 };
+/// Fills the access list that is not in use. Nobody is judged by it until SwapFront.
+struct FillAccessList {
+  AccessImage access;
+  std::vector<AccessEntry> entries;
+};
 /// Builds the idle front from all services and flips `active`: from here on packets see the new
 /// world.
 struct SwapFront {
   std::map<ServiceKey, ServiceImage> services;
+  model::Fragments fragments = model::Fragments::pass;
+  AccessImage access = {};
 };
 /// Frees a range that no service points to any more (after a grace period).
 struct ForgetTable {
@@ -54,7 +61,7 @@ struct Detach {
   std::string interface;
 };
 /// In the order in which a plan has them.
-using Step = std::variant<Attach, PutBackend, FillTable, MarkSlots, SwapFront, ForgetTable,
+using Step = std::variant<Attach, PutBackend, FillTable, MarkSlots, FillAccessList, SwapFront, ForgetTable,
                           RemoveBackend, Detach>;
 
 /// How many slots of a pool's table change hands.

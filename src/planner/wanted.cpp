@@ -7,6 +7,7 @@
 
 #include "abi.h"
 #include "maglev/maglev.hpp"
+#include "planner/access.hpp"
 #include "planner/phases.hpp"
 #include "planner/room.hpp"
 #include "planner/ways.hpp"
@@ -34,6 +35,8 @@ class Builder {
 
   Result<Image> build() {
     warn_of_foreign_sources();
+    image_.fragments = config_.xdp.fragments;
+    add_access();
     const auto pools = model::effective_pools(config_);
     if (auto added = add_interfaces(); !added)
       return fail(added.error());
@@ -300,7 +303,7 @@ class Builder {
     for (const auto& service : config_.services) {
       if (!service.enabled)
         continue;
-      const ServiceKey key{service.address, service.port, service.protocol};
+      const auto key = planner::key_of(service);
       ServiceImage entry{
           .id = 0, .name = service.name, .pool = service.pool, .answer_echo = service.answerEcho};
       if (const auto known = running_.services.find(key); known != running_.services.end())
@@ -312,6 +315,19 @@ class Builder {
       image_.services.emplace(key, std::move(entry));
     }
     return {};
+  }
+
+  /// A list that differs goes beside the one that counts.
+  void add_access() {
+    const auto entries = access_entries(config_.security);
+    auto& access = image_.access;
+    access.list = running_.access.list;
+    access.entries = static_cast<std::uint32_t>(entries.size());
+    access.digest = entries.empty() ? 0 : digest_of(entries);
+    access.otherwise = config_.security.defaultAction;
+    if (!entries.empty() &&
+        (running_.access.entries != access.entries || running_.access.digest != access.digest))
+      access.list ^= 1;
   }
 
   Result<void> add_interfaces() {
@@ -355,6 +371,12 @@ class Builder {
 };
 
 }  // namespace
+
+ServiceKey key_of(const model::Service& service) {
+  const auto last = service.portEnd.value_or(service.port);
+  return {service.address, service.port, service.protocol,
+          last > service.port ? last : std::uint16_t{0}};
+}
 
 Result<Image> wanted_image(const Image& running, const model::Config& config,
                            const model::Topology& topology, const PlanOptions& options,

@@ -96,9 +96,11 @@ class Packet::Writer {
   }
   void put(const Extension& extension) {
     Bytes header(std::size_t{8} * (1u + extension.more));
-    header[0] = protocol_;
+    header[0] = extension.protocol.value_or(protocol_);
     header[1] = extension.more;
     put16(header, 2, extension.fragment);
+    put16(header, 4, extension.id >> 16);
+    put16(header, 6, extension.id);
     prepend(header);
     protocol_ = extension.type;
   }
@@ -173,11 +175,12 @@ Packet& Packet::ip(std::string_view source, std::string_view destination, IpFiel
   return *this;
 }
 Packet& Packet::extension(std::uint8_t type, std::uint8_t more) {
-  layers_.emplace_back(Extension{type, more, 0});
+  layers_.emplace_back(Extension{type, more});
   return *this;
 }
-Packet& Packet::fragment_header(std::uint16_t offset_and_flags) {
-  layers_.emplace_back(Extension{44, 0, offset_and_flags});
+Packet& Packet::fragment_header(std::uint16_t offset_and_flags, std::uint32_t id,
+                                std::optional<std::uint8_t> protocol) {
+  layers_.emplace_back(Extension{44, 0, offset_and_flags, id, protocol});
   return *this;
 }
 Packet& Packet::tcp(std::uint16_t source, std::uint16_t destination, std::uint8_t flags) {

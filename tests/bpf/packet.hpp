@@ -39,7 +39,8 @@ class Packet {
   /// An IPv6 extension header of 8 * (1 + more) bytes: hop-by-hop 0, routing 43, destination 60.
   Packet& extension(std::uint8_t type, std::uint8_t more = 0);
   /// An IPv6 fragment header; 0 is one that holds the whole packet (RFC 6946).
-  Packet& fragment_header(std::uint16_t offset_and_flags);
+  Packet& fragment_header(std::uint16_t offset_and_flags, std::uint32_t id = 0,
+                          std::optional<std::uint8_t> protocol = {});
   Packet& tcp(std::uint16_t source, std::uint16_t destination, std::uint8_t flags);
   Packet& udp(std::uint16_t source, std::uint16_t destination, bool checksum = true);
   /// `rest` is what stands behind the checksum: of an echo, identifier and sequence number.
@@ -67,7 +68,9 @@ class Packet {
   };
   struct Extension {
     std::uint8_t type, more;
-    std::uint16_t fragment;
+    std::uint16_t fragment = 0;
+    std::uint32_t id = 0;
+    std::optional<std::uint8_t> protocol = {};  ///< absent: what follows
   };
   struct L4 {
     std::uint8_t protocol;

@@ -82,6 +82,26 @@ TEST_F(Commands, ABackendIsAddedWithWhatWasSaidAndNothingElse) {
   EXPECT_THAT(out.str(), HasSubstr("generation 7 is running"));
 }
 
+TEST_F(Commands, AServiceHasOnePortARangeOrEveryPort) {
+  EXPECT_EQ(run({"service", "add", "web", "10.0.0.100:80"}), Exit::ok);
+  EXPECT_THAT(asked_for(), HasSubstr(R"("address":"10.0.0.100","port":80,"name")"));
+  EXPECT_EQ(run({"service", "add", "web", "[fd00::1]:8000-8099"}), Exit::ok);
+  EXPECT_THAT(asked_for(), HasSubstr(R"("address":"fd00::1","port":8000,"portEnd":8099)"));
+  EXPECT_EQ(run({"service", "add", "web", "10.0.0.100:any", "--protocol", "udp"}), Exit::ok);
+  EXPECT_THAT(asked_for(), HasSubstr(R"("port":0,)"));
+  asked.clear();
+  for (const char* wrong : {"10.0.0.100", "10.0.0.100:", "10.0.0.100:0", "10.0.0.100:80-",
+                            "10.0.0.100:-80", "fd00::1", "10.0.0.100:80-x", "10.0.0.100:anything"})
+    EXPECT_EQ(run({"service", "add", "web", wrong}), Exit::usage) << wrong;
+  EXPECT_TRUE(asked.empty());
+  reply.body =
+      R"([{"name": "r", "address": "10.0.0.1", "port": 80, "portEnd": 90, "protocol": "tcp"},
+                   {"name": "e", "address": "fd00::1", "port": 0, "protocol": "udp"}])";
+  EXPECT_EQ(run({"service", "list"}), Exit::ok);
+  for (const char* text : {"10.0.0.1:80-90/tcp", "[fd00::1]:any/udp"})
+    EXPECT_THAT(out.str(), HasSubstr(text));
+}
+
 TEST_F(Commands, AServiceKeepsWhatIsNotChanged) {
   reply.body =
       R"({"name": "web", "address": "10.0.0.100", "port": 80, "protocol": "udp", "pool": "a", "enabled": true, "answerEcho": true,

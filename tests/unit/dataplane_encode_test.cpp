@@ -100,6 +100,8 @@ TEST(ServiceLabel, ReadsBackAsItWas) {
     EXPECT_EQ(key_of(label), key);
     EXPECT_EQ(name_in(label.name), std::string(63, 'n'));
     EXPECT_EQ(name_in(label.pool), "web");
+    const planner::ServiceKey range{ip("10.0.0.100"), 8000, protocol, 8099};
+    EXPECT_EQ(key_of(label_of(range, {.id = 2, .name = "range", .pool = "web"})), range);
   }
 }
 

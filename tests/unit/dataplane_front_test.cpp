@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <map>
 #include <memory>
 
 namespace sluice::dataplane::xdp {
@@ -18,9 +19,9 @@ IpAddress ip(std::string_view text) {
 class Front : public testing::Test {
  protected:
   void add_service(std::string_view address, std::uint16_t port, const std::string& pool,
-                   model::Protocol protocol = model::Protocol::tcp) {
+                   model::Protocol protocol = model::Protocol::tcp, std::uint16_t port_end = 0) {
     const auto id = static_cast<std::uint16_t>(image_.services.size() + 1);
-    image_.services[{ip(address), port, protocol}] = {id, "s" + std::to_string(id), pool};
+    image_.services[{ip(address), port, protocol, port_end}] = {id, "s" + std::to_string(id), pool};
   }
   planner::BackendImage& add_backend(const std::string& pool, std::string_view address,
                                      model::Forwarding forwarding) {
@@ -65,7 +66,18 @@ class Front : public testing::Test {
                             ? sl_displaced_service(key, front_->displaced_service_multiplier,
                                                    front_->service_displacement)
                             : sl_service_place(static_cast<std::uint32_t>(key), &services_)];
-    return place.key == key ? &place : nullptr;
+    return place.key == key ? &place : find_rest(port, protocol);
+  }
+  /// Of the address that was looked up last.
+  const sl_service* find_rest(std::uint16_t port, int protocol) const {
+    if (!(services_.flags & SL_SERVICES_REST))
+      return nullptr;
+    const auto& rest =
+        front_->service[sl_rest_place(static_cast<std::uint8_t>(protocol), &services_)];
+    for (auto i = rest.first_range; i < rest.first_range + rest.ranges; i++)
+      if (front_->range[i].first <= port && port <= front_->range[i].last)
+        return &front_->service[front_->range[i].service];
+    return static_cast<std::uint32_t>(rest.key) == SL_REST_KEY(protocol) ? &rest : nullptr;
   }
 
   planner::Image image_;
@@ -193,6 +205,58 @@ TEST_F(Front, ManyServicesAndAddressesAreFoundToo) {
   EXPECT_FALSE(find("10.0.0.100", 301));
 }
 
+TEST_F(Front, APortGoesBeforeARangeAndARangeBeforeEveryPort) {
+  add_service("10.0.0.100", 0, "a");
+  add_service("10.0.0.100", 8000, "a", model::Protocol::tcp, 8099);
+  add_service("10.0.0.100", 8050, "a");
+  add_service("10.0.0.100", 9000, "a", model::Protocol::tcp, 9099);
+  add_service("10.0.0.100", 8000, "a", model::Protocol::udp, 8001);
+  build();
+  for (const auto& [port, id] : std::map<int, unsigned>{{80, 1},
+                                                        {7999, 1},
+                                                        {8000, 2},
+                                                        {8049, 2},
+                                                        {8050, 3},
+                                                        {8051, 2},
+                                                        {8099, 2},
+                                                        {8100, 1},
+                                                        {9000, 4},
+                                                        {9100, 1}}) {
+    const auto* found = find("10.0.0.100", static_cast<std::uint16_t>(port));
+    ASSERT_TRUE(found) << port;
+    EXPECT_EQ(found->id, id) << port;
+  }
+  ASSERT_TRUE(find("10.0.0.100", 8001, 17));
+  EXPECT_EQ(find("10.0.0.100", 8001, 17)->id, 5u);
+  EXPECT_FALSE(find("10.0.0.100", 8002, 17)) << "every port is of TCP only";
+}
+
+TEST_F(Front, AsManyRangesAsServicesAreFoundHoweverManySinglePortsThereAre) {
+  // Every address a service for every port; then so many single ports that they are displaced.
+  for (const bool crowded : {false, true}) {
+    image_.services.clear();
+    const int addresses = crowded ? 211 : 511;
+    for (int i = 0; i < addresses; i++)
+      add_service("10.1." + std::to_string(i / 256) + "." + std::to_string(i % 256), 0, "a",
+                  i % 2 ? model::Protocol::udp : model::Protocol::tcp);
+    for (std::uint16_t port = 1; crowded && port <= 3000;
+         port = static_cast<std::uint16_t>(port + 10)) {
+      const bool range = port % 20 == 1;
+      add_service("10.1.0.0", port, "a", model::Protocol::tcp,
+                  range ? static_cast<std::uint16_t>(port + 8) : std::uint16_t{0});
+    }
+    build();
+    for (const auto& [key, service] : image_.services) {
+      const auto port = key.port == 0 ? std::uint16_t{60000} : key.port;
+      const auto* found = find(key.address.to_string(), port, protocol_number(key.protocol));
+      ASSERT_TRUE(found) << key.address.to_string() << " port " << key.port;
+      EXPECT_EQ(found->id, service.id) << key.address.to_string() << " port " << key.port;
+    }
+    if (crowded)
+      EXPECT_EQ(find("10.1.0.0", 10)->id, 1u) << "between two ranges";
+  }
+}
+
 TEST_F(Front, MoreAddressesThanPlacesAreRefused) {
   for (int i = 0; i < 1025; i++)
     add_backend("kept", "10.1." + std::to_string(i / 256) + "." + std::to_string(i % 256),
@@ -211,6 +275,10 @@ TEST(ServiceSeed, FollowsFromTheKeyAloneAndDiffersBetweenServices) {
   EXPECT_NE(service_seed(web), service_seed({ip("10.0.0.101"), 80, model::Protocol::tcp}));
   // Frozen: two nodes of different versions must choose the same slots.
   EXPECT_EQ(service_seed(web), 6305534648226627892ULL);
+  const planner::ServiceKey any{ip("10.0.0.100"), 0, model::Protocol::tcp};
+  const planner::ServiceKey range{ip("10.0.0.100"), 80, model::Protocol::tcp, 90};
+  EXPECT_NE(service_seed(range), service_seed(web));
+  EXPECT_NE(service_seed(range), service_seed(any));
 }
 
 }  // namespace sluice::dataplane::xdp

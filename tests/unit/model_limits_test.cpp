@@ -16,6 +16,7 @@ TEST(Limits, AreThoseOfTheTables) {
   EXPECT_LT(max_interfaces, max_ways_out) << "ways out that are not attached need places too";
   EXPECT_EQ(max_slots, std::uint64_t{SL_SLOT_ARENA / 2})
       << "every table is built beside the running one";
+  EXPECT_EQ(max_access_entries, std::size_t{SL_MAX_ACCESS_ENTRIES});
   EXPECT_EQ(max_name_length, std::size_t{SL_NAME_LENGTH - 1});
   EXPECT_LT(max_addresses, std::size_t{1} << SL_ADDRESS_BITS)
       << "half full, so that a perfect hash is found";

@@ -101,6 +101,35 @@ TEST(Validate, OneServiceAnAddressPortAndProtocol) {
               ElementsAre("/services/1"));
 }
 
+TEST(Validate, RangesOfPortsDoNotMeetAndEndAfterTheyBegin) {
+  const auto with = [](const std::string& one, const std::string& other) {
+    return pointers(services(service("a", "10.0.0.100", "default", one) + "," +
+                             service("b", "10.0.0.100", "default", other)) +
+                    "}");
+  };
+  const std::string range = R"(8000, "portEnd": 8099)";
+  EXPECT_THAT(with(range, R"(8100, "portEnd": 8199)"), ElementsAre());
+  EXPECT_THAT(with(range, "8005"), ElementsAre()) << "a single port goes before a range";
+  EXPECT_THAT(with(range, "0"), ElementsAre()) << "and a range before every port";
+  EXPECT_THAT(with("80", "0"), ElementsAre());
+  EXPECT_THAT(with(range, R"(8099, "portEnd": 8199)"), ElementsAre("/services/1/port"));
+  EXPECT_THAT(with(range, R"(7000, "portEnd": 9000)"), ElementsAre("/services/1/port"));
+  EXPECT_THAT(with(range, range), ElementsAre("/services/1"));
+  EXPECT_THAT(with("0", "0"), ElementsAre("/services/1"));
+  EXPECT_THAT(with("80", R"(80, "portEnd": 80)"), ElementsAre("/services/1"))
+      << "a range of one port is that port";
+  EXPECT_THAT(with("80", R"(8099, "portEnd": 8000)"), ElementsAre("/services/1/portEnd"));
+  EXPECT_THAT(with("80", R"(0, "portEnd": 8000)"), ElementsAre("/services/1/portEnd"));
+  auto config = read_document(
+      codec::parse(services(service("a", "10.0.0.100", "default", range) + "," +
+                            service("b", "10.0.0.100", "default", R"(8050, "portEnd": 8199)")) +
+                   "}")
+          .value());
+  ASSERT_FALSE(config);
+  EXPECT_THAT(config.error().faults.at(0).message, HasSubstr("8000-8099 of service 'a'"));
+  EXPECT_EQ(config.error().faults.at(0).suggestion, "begin it with 8100");
+}
+
 TEST(Validate, AVipIsNeverABackend) {
   EXPECT_THAT(pointers(services(service("a", "10.0.0.100", "default")) +
                        R"(, "pools": [{"name": "x", "backends": [{"ip": "10.0.0.100"}]}]})"),
@@ -131,6 +160,11 @@ TEST(Validate, DirectReturnCannotChangeThePort) {
   EXPECT_THAT(with("dsr-ipip", "8080"), ElementsAre("/pools/0/backends/0/port"));
   EXPECT_THAT(with("dsr-l2", "80"), ElementsAre());
   EXPECT_THAT(with("nat", "8080"), ElementsAre());
+  EXPECT_THAT(pointers(services(service("a", "10.0.0.100", "p", R"(80, "portEnd": 90)")) +
+                       R"(, "pools": [{"name": "p", "forwarding": "dsr-l2",
+                            "backends": [{"ip": "10.0.1.1", "port": 80}]}]})"),
+              ElementsAre("/pools/0/backends/0/port"))
+      << "what comes for port 81 could not go there";
 }
 
 TEST(Validate, OnlyNatCanPreserveTheClient) {
@@ -181,6 +215,25 @@ TEST(Validate, EncapsulationNeedsRoomToVary) {
     EXPECT_THAT(with("encapSource", bad), ElementsAre("/xdp/encapSource")) << bad;
   for (const char* bad : {"fd00::/120", "172.16.0.0/16", "ff00::/8"})
     EXPECT_THAT(with("encapSource6", bad), ElementsAre("/xdp/encapSource6")) << bad;
+}
+
+TEST(Validate, AccessListsHoldPrefixesAndAddresses) {
+  EXPECT_THAT(
+      pointers(R"({"security": {"denyList": ["198.51.100.0/24", "10.0.0.1", "::/0", "2001:db8::1"],
+                                "allowList": ["0.0.0.0/0"], "defaultAction": "deny"}})"),
+      ElementsAre());
+  EXPECT_THAT(
+      pointers(R"({"security": {"denyList": ["198.51.100.0/33", "example.com", "", "10.0.0.0/24"],
+                                "allowList": ["198.51.100.7/24", "2001:db8::1/64", 7]}})"),
+      ElementsAre("/security/allowList/2", "/security/denyList/0", "/security/denyList/1",
+                  "/security/denyList/2", "/security/allowList/0", "/security/allowList/1"));
+  Config config;
+  config.security.denyList.assign(60000, "10.0.0.1");
+  config.security.allowList.assign(40001, "10.0.0.1");
+  const auto faults = validate(config);
+  ASSERT_EQ(faults.size(), 1u);
+  EXPECT_EQ(faults[0].pointer, "/security");
+  EXPECT_EQ(faults[0].suggestion, "remove 1");
 }
 
 TEST(Validate, InterfacesMustExistAndStandOnce) {

@@ -281,6 +281,59 @@ TEST_F(PlannerPlan, ServiceComesAndGoesWithoutTouchingTables) {
   EXPECT_EQ(steps_of<SwapFront>(made).at(0).services.size(), 1u);
 }
 
+TEST_F(PlannerPlan, AnotherChoiceForFragmentsIsANewFrontAndNothingElse) {
+  apply();
+  config.xdp.fragments = model::Fragments::drop;
+  const auto made = apply();
+  ASSERT_EQ(made.steps.size(), 1u) << test::text_of(made);
+  EXPECT_EQ(steps_of<SwapFront>(made).at(0).fragments, model::Fragments::drop);
+}
+
+TEST_F(PlannerPlan, AnAccessListIsWrittenBesideTheOneThatCounts) {
+  apply();
+  config.security.denyList = {"198.51.100.0/24", "2001:db8::/32"};
+  auto made = apply();
+  ASSERT_EQ(steps_of<FillAccessList>(made).size(), 1u) << test::text_of(made);
+  const auto first = steps_of<FillAccessList>(made).at(0).access.list;
+  EXPECT_EQ(steps_of<SwapFront>(made).at(0).access.entries, 2u);
+
+  config.security.denyList = {"2001:db8::/32", "198.51.100.0/24"};
+  EXPECT_TRUE(apply().empty()) << "the same list in another order";
+  config.services.push_back(test::service("dns", "10.0.0.101", 53, "web"));
+  EXPECT_TRUE(steps_of<FillAccessList>(apply()).empty()) << "services do not touch the lists";
+
+  config.security.allowList = {"198.51.100.0/24"};
+  made = apply();
+  ASSERT_EQ(steps_of<FillAccessList>(made).size(), 1u);
+  const auto list = steps_of<FillAccessList>(made).at(0);
+  EXPECT_NE(list.access.list, first);
+  ASSERT_EQ(list.entries.size(), 2u);
+  for (const auto& entry : list.entries)
+    EXPECT_EQ(entry.action, entry.address.is_v4() ? model::Access::allow : model::Access::deny)
+        << "allow counts where both lists have the prefix";
+
+  config.security.defaultAction = model::Access::deny;
+  made = apply();
+  ASSERT_EQ(made.steps.size(), 1u) << "another default needs no new list";
+  config.security = {};
+  made = apply();
+  ASSERT_EQ(made.steps.size(), 1u) << test::text_of(made);
+  EXPECT_EQ(steps_of<SwapFront>(made).at(0).access.entries, 0u);
+}
+
+TEST_F(PlannerPlan, ARangeIsAnotherServiceThanItsFirstPort) {
+  apply();
+  config.services[0].portEnd = static_cast<std::uint16_t>(config.services[0].port + 9);
+  const auto made = apply();
+  ASSERT_EQ(steps_of<SwapFront>(made).size(), 1u);
+  const auto services = steps_of<SwapFront>(made).at(0).services;
+  ASSERT_EQ(services.size(), 1u);
+  EXPECT_EQ(services.begin()->first.port_end, *config.services[0].portEnd);
+  config.services[0].portEnd = config.services[0].port;
+  apply();
+  EXPECT_EQ(plane.image.services.begin()->first.port_end, 0) << "a range of one port is that port";
+}
+
 TEST_F(PlannerPlan, DisabledServiceIsNotInTheFront) {
   config.services[0].enabled = false;
   apply();

@@ -220,8 +220,17 @@ class Plane {
   }
   void take(const planner::SwapFront& step) {
     image.services = step.services;
+    image.fragments = step.fragments;
+    EXPECT_TRUE(step.access.entries == 0 || step.access.list == filled_list_)
+        << "an access list counts that was not filled";
+    image.access = step.access;
     seen_.tables = image.tables;
     seen_.services = image.services;
+  }
+  void take(const planner::FillAccessList& step) {
+    EXPECT_TRUE(image.access.entries == 0 || step.access.list != image.access.list)
+        << "the access list that counts is written over";
+    filled_list_ = step.access.list;
   }
   void take(const planner::ForgetTable& step) {
     if (const auto held = image.tables.find(step.pool); held != image.tables.end() &&
@@ -273,6 +282,7 @@ class Plane {
   }
 
   planner::Image seen_;
+  std::uint32_t filled_list_ = 7;  // none yet
 };
 
 }  // namespace sluice::test

@@ -102,6 +102,7 @@ sl_service_label label_of(const planner::ServiceKey& key, const planner::Service
   set_name(label.pool, service.pool);
   std::ranges::copy(key.address.bytes(), label.address);
   label.port = key.port;
+  label.port_end = key.port_end;
   label.protocol = protocol_number(key.protocol);
   return label;
 }
@@ -112,7 +113,7 @@ sl_vip vip_of(const planner::ServiceKey& key) {
 
 planner::ServiceKey key_of(const sl_service_label& label) {
   return {from_label(label.address), label.port,
-          label.protocol == 6 ? model::Protocol::tcp : model::Protocol::udp};
+          label.protocol == 6 ? model::Protocol::tcp : model::Protocol::udp, label.port_end};
 }
 
 }  // namespace sluice::dataplane::xdp

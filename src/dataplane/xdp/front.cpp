@@ -4,12 +4,19 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
+#include <iterator>
 #include <map>
 #include <set>
+#include <tuple>
 
 #include "dataplane/xdp/perfect_hash.hpp"
 
 namespace sluice::dataplane::xdp {
+
+std::uint8_t protocol_number(model::Protocol protocol) {
+  return protocol == model::Protocol::tcp ? 6 : 17;
+}
 
 namespace {
 
@@ -50,33 +57,53 @@ std::map<IpAddress, std::uint32_t> number_addresses(const planner::Image& image)
 
 /// What the front has of one service, before it has a place.
 struct Entry {
-  IpAddress address;
-  std::uint32_t port_key;
+  planner::ServiceKey key;
   sl_service service;
+
+  bool has_one_port() const { return key.port != 0 && key.port_end == 0; }
+  std::uint32_t port_key() const {
+    return SL_PORT_KEY(protocol_number(key.protocol), htons(key.port));
+  }
 };
+using Entries = std::vector<Entry>;
 
 /// How a service's packets are looked up follows from the backends of its pool, which all have the
 /// same forwarding.
-__u32 flags_of(const planner::Image& image, const IpAddress& address, const std::string& pool) {
+__u32 flags_of(const planner::Image& image, const planner::ServiceKey& key,
+               const std::string& pool) {
   const auto first = image.backends.lower_bound({pool, IpAddress(), 0});
   if (first == image.backends.end() || first->first.pool != pool ||
       first->second.forwarding != model::Forwarding::nat)
     return 0;
-  const bool narrow = address.is_v4() && !first->second.preserve_client_address;
+  // The narrow table knows one port of a service.
+  const bool narrow = key.address.is_v4() && key.port != 0 && key.port_end == 0 &&
+                      !first->second.preserve_client_address;
   return SL_SERVICE_NAT | (narrow ? SL_SERVICE_NAT4 : 0);
 }
 
+sl_access access_of(const planner::AccessImage& access) {
+  const bool denies = access.otherwise == model::Access::deny;
+  return {.on = access.entries > 0 || denies,
+          .list = access.list,
+          .otherwise = denies ? SL_ACCESS_DENY : SL_ACCESS_ALLOW,
+          .entries = access.entries,
+          .digest = access.digest};
+}
+
 /// In the order of their addresses.
-std::vector<Entry> entries_of(const planner::Image& image,
-                              const std::map<IpAddress, std::uint32_t>& ids) {
-  std::vector<Entry> entries;
+Entries entries_of(const planner::Image& image, const std::map<IpAddress, std::uint32_t>& ids) {
+  Entries entries;
   for (const auto& [key, service] : image.services) {
     const auto protocol = protocol_number(key.protocol);
     sl_service entry{};
-    entry.key = SL_SERVICE_KEY(ids.at(key.address), protocol, htons(key.port));
+    entry.key = key.port_end    ? SL_RANGES_KEY
+                : key.port == 0 ? SL_REST_KEY(protocol)
+                                : SL_SERVICE_KEY(ids.at(key.address), protocol, htons(key.port));
     entry.seed = service_seed(key);
     entry.id = service.id;
-    entry.flags = flags_of(image, key.address, service.pool);
+    entry.flags = flags_of(image, key, service.pool);
+    if (access_of(image.access).on)
+      entry.flags |= SL_SERVICE_GUARDED;
     entry.base = entry.holders = SL_NO_SLOT;
     entry.settings = service.answer_echo ? SL_SETTING_ANSWERS_ECHO : 0;
     entry.slots = 1;
@@ -87,7 +114,7 @@ std::vector<Entry> entries_of(const planner::Image& image,
       if (!table->second.holders.empty())
         entry.holders = table->second.holder_base;
     }
-    entries.push_back({key.address, SL_PORT_KEY(protocol, htons(key.port)), entry});
+    entries.push_back({key, entry});
   }
   return entries;
 }
@@ -101,47 +128,111 @@ void clear_services(sl_front& front) {
   front.service[reply_place].key = SL_REPLY_KEY;
 }
 
+/// Sets two places apart for the ports that have no service of their own: those before `base`
+/// afterwards.
+/// @return the flag that says so
+__u8 reserve_rest(sl_front& front, std::size_t& base) {
+  for (int i = 0; i < 2; i++)
+    front.service[base++].key = SL_RANGES_KEY;
+  return SL_SERVICES_REST;
+}
+
 /// Each address gets a small table of its own. False where there is not room for all.
-bool place_by_address(const std::vector<Entry>& entries, sl_front& front,
+bool place_by_address(const Entries& entries, sl_front& front,
                       std::map<IpAddress, sl_services>& services) {
   clear_services(front);
   std::size_t base = first_place;
   for (auto first = entries.begin(); first != entries.end();) {
-    const auto last = std::find_if(
-        first, entries.end(), [&](const Entry& entry) { return entry.address != first->address; });
+    const auto last = std::find_if(first, entries.end(), [&](const Entry& entry) {
+      return entry.key.address != first->key.address;
+    });
+    Entries exact;
+    std::copy_if(first, last, std::back_inserter(exact), std::mem_fn(&Entry::has_one_port));
     std::vector<std::uint32_t> keys;
-    for (auto entry = first; entry != last; ++entry)
-      keys.push_back(entry->port_key);
+    for (const auto& entry : exact)
+      keys.push_back(entry.port_key());
     const auto hash = find_port_hash(keys);
-    if (!hash || base + (std::size_t{1} << hash->bits) > std::size(front.service))
+    if (!hash || base + 2 + (std::size_t{1} << hash->bits) > std::size(front.service))
       return false;
-    services[first->address] = {hash->multiplier, static_cast<__u16>(base),
-                                static_cast<__u8>(32 - hash->bits), 0};
-    for (const auto place : hash->places)
-      front.service[base + place] = (first++)->service;
+    const bool rest = last - first > std::ssize(exact);
+    const auto flags = rest ? reserve_rest(front, base) : __u8{0};
+    services[first->key.address] = {hash->multiplier, static_cast<__u16>(base),
+                                    static_cast<__u8>(32 - hash->bits), flags};
+    for (std::size_t i = 0; i < exact.size(); i++)
+      front.service[base + hash->places[i]] = exact[i].service;
     base += std::size_t{1} << hash->bits;
+    first = last;
   }
   return true;
 }
 
-/// All of them in one table.
-bool place_displaced(const std::vector<Entry>& entries, sl_front& front,
+/// All of them in one table, which is the upper half.
+bool place_displaced(const Entries& entries, sl_front& front,
                      std::map<IpAddress, sl_services>& services) {
   clear_services(front);
   services.clear();
+  std::size_t base = first_place;
+  Entries exact;
+  std::ranges::copy_if(entries, std::back_inserter(exact), std::mem_fn(&Entry::has_one_port));
   std::vector<std::uint64_t> keys;
-  for (const auto& entry : entries) {
+  for (const auto& entry : exact)
     keys.push_back(entry.service.key);
-    services[entry.address] = {1, empty_place, 32, SL_SERVICES_DISPLACED};
+  for (const auto& entry : entries) {
+    auto& of_address =
+        services
+            .try_emplace(entry.key.address, sl_services{1, empty_place, 32, SL_SERVICES_DISPLACED})
+            .first->second;
+    if (entry.has_one_port() || of_address.flags & SL_SERVICES_REST)
+      continue;
+    if (base + 2 >= std::size(front.service) / 2)
+      return false;
+    of_address.flags |= reserve_rest(front, base);
+    of_address.base = static_cast<__u16>(base);
   }
   const auto hash = find_displaced_hash(keys, SL_SERVICE_BITS - 1);
   if (!hash)
     return false;
   front.displaced_service_multiplier = hash->multiplier;
   std::ranges::copy(hash->displacement, front.service_displacement);
-  for (std::size_t i = 0; i < entries.size(); i++)
-    front.service[std::size(front.service) / 2 + hash->places[i]] = entries[i].service;
+  for (std::size_t i = 0; i < exact.size(); i++)
+    front.service[std::size(front.service) / 2 + hash->places[i]] = exact[i].service;
   return true;
+}
+
+/// The services for every port into the places that were reserved, those for a range wherever there
+/// is room: only their range leads there.
+bool place_rest(Entries entries, const std::map<IpAddress, sl_services>& services,
+                sl_front& front) {
+  std::erase_if(entries, std::mem_fn(&Entry::has_one_port));
+  std::ranges::sort(entries, {}, [](const Entry& entry) {
+    return std::tuple(entry.key.address, entry.key.protocol, entry.key.port);
+  });
+  std::size_t place = first_place;
+  __u32 ranges = 0;
+  for (const auto& [key, service] : entries) {
+    auto& rest =
+        front.service[sl_rest_place(protocol_number(key.protocol), &services.at(key.address))];
+    if (key.port == 0) {  // before the ranges
+      rest = service;
+      continue;
+    }
+    while (place < std::size(front.service) && front.service[place].key != SL_EMPTY_KEY)
+      place++;
+    if (place == std::size(front.service))
+      return false;
+    front.service[place] = service;
+    if (rest.ranges++ == 0)
+      rest.first_range = ranges;
+    front.range[ranges++] = {key.port, key.port_end, static_cast<__u16>(place), 0};
+  }
+  return true;
+}
+
+/// Among all services those with one port are found by a hash; how, depends on how many there are.
+bool place_services(const Entries& entries, sl_front& front,
+                    std::map<IpAddress, sl_services>& services) {
+  return (place_by_address(entries, front, services) && place_rest(entries, services, front)) ||
+         (place_displaced(entries, front, services) && place_rest(entries, services, front));
 }
 
 /// What the front has for the addresses of one family.
@@ -223,26 +314,36 @@ bool place_addresses(const std::map<IpAddress, std::uint32_t>& ids,
 
 }  // namespace
 
-std::uint8_t protocol_number(model::Protocol protocol) {
-  return protocol == model::Protocol::tcp ? 6 : 17;
+std::uint64_t fragments_of(model::Fragments fragments) {
+  switch (fragments) {
+  case model::Fragments::drop:
+    return SL_FRAGMENTS_DROP;
+  case model::Fragments::reassemble:
+    return SL_FRAGMENTS_REASSEMBLE;
+  case model::Fragments::pass:
+    break;
+  }
+  return SL_FRAGMENTS_PASS;
 }
 
 std::uint64_t service_seed(const planner::ServiceKey& key) {
   const auto words = words6(key.address);
-  const std::uint64_t rest = std::uint64_t{key.port} << 8 | protocol_number(key.protocol);
+  const std::uint64_t rest = std::uint64_t{key.port_end} << 24 | std::uint64_t{key.port} << 8 |
+                             protocol_number(key.protocol);
   return sl_mix(sl_fold6(words.high ^ rest, words.low));
 }
 
 Result<void> build_front(const planner::Image& image, sl_front& front) {
   std::memset(&front, 0, sizeof front);
+  front.fragments = fragments_of(image.fragments);
+  front.access = access_of(image.access);
   const auto ids = number_addresses(image);
   for (const auto& [key, backend] : image.backends)
     if (backend.forwarding == model::Forwarding::nat && backend.preserve_client_address)
       front.flags |= SL_FRONT_REPLY_BY_SOURCE;
   const auto entries = entries_of(image, ids);
   std::map<IpAddress, sl_services> services;
-  if ((!place_by_address(entries, front, services) && !place_displaced(entries, front, services)) ||
-      !place_addresses(ids, services, front))
+  if (!place_services(entries, front, services) || !place_addresses(ids, services, front))
     return fail(Code::full,
                 "no perfect hash was found for " + std::to_string(image.services.size()) +
                     " services and " + std::to_string(ids.size()) +

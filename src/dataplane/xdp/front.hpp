@@ -15,6 +15,9 @@ Result<void> build_front(const planner::Image& image, sl_front& front);
 /// slots.
 std::uint64_t service_seed(const planner::ServiceKey& key);
 
+/// enum sl_fragments.
+std::uint64_t fragments_of(model::Fragments fragments);
+
 /// 6 or 17.
 std::uint8_t protocol_number(model::Protocol protocol);
 

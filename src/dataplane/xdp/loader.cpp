@@ -10,6 +10,7 @@
 #include <random>
 #include <set>
 
+#include "dataplane/xdp/access.hpp"
 #include "dataplane/xdp/counters.hpp"
 #include "dataplane/xdp/encode.hpp"
 #include "dataplane/xdp/flows.hpp"
@@ -177,6 +178,7 @@ Result<void> Loader::apply(const planner::Plan& plan) {
       done.error().message += " (and while undoing: " + left + ")";
   }
   free_unused_slots();
+  clear_unused_access_lists(maps_);
   return done;
 }
 
@@ -198,6 +200,8 @@ Result<void> Loader::run_step(const planner::Plan& plan, const planner::Step& st
     return put_backend(*put);
   if (const auto* fill = std::get_if<planner::FillTable>(&step))
     return fill_table(*fill);
+  if (const auto* list = std::get_if<planner::FillAccessList>(&step))
+    return fill_access_list(maps_, *list);
   if (const auto* mark = std::get_if<planner::MarkSlots>(&step))
     return mark_slots(*mark);
   if (std::holds_alternative<planner::SwapFront>(step))

@@ -79,8 +79,31 @@ std::map<planner::ServiceKey, planner::ServiceImage> read_services(const Maps& m
   return services;
 }
 
+namespace {
+
+model::Fragments read_fragments(const Maps& maps) {
+  const auto fragments = maps.front(maps.control().active & 1).fragments;
+  for (const auto one : {model::Fragments::drop, model::Fragments::reassemble})
+    if (fragments_of(one) == fragments)
+      return one;
+  return model::Fragments::pass;
+}
+
+planner::AccessImage read_access(const Maps& maps) {
+  const auto& access = maps.front(maps.control().active & 1).access;
+  return {.list = access.list,
+          .entries = access.entries,
+          .digest = access.digest,
+          .otherwise =
+              access.otherwise == SL_ACCESS_DENY ? model::Access::deny : model::Access::allow};
+}
+
+}  // namespace
+
 planner::Image read_image(const Maps& maps) {
   planner::Image image;
+  image.fragments = read_fragments(maps);
+  image.access = read_access(maps);
   image.backends = read_backends(maps);
   image.services = read_services(maps);
   for (const auto& label : maps.table_labels())
