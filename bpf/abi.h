@@ -12,7 +12,7 @@
 
 #include <linux/types.h>
 
-#define SL_ABI_VERSION 3
+#define SL_ABI_VERSION 4
 
 #define SL_MAX_BACKENDS 4096   /* backend id 0 is never used: an empty slot names it */
 #define SL_MAX_SERVICES 512    /* service id 0 is never used */
@@ -88,7 +88,8 @@ struct sl_service {
 	__u32 flags;
 	__u32 first_range, ranges; /* of a place that sl_rest_place gives: the address's ranges for this protocol */
 	__u32 settings; /* SL_SETTING_*: no packet reads them here; they are for a new daemon */
-	__u32 pad[4];
+	__u32 ports_mask; /* what of the ports counts for the flow's hash: all, or none where a client stays with its backend */
+	__u32 pad[3];
 };
 
 /* A service for several ports, in host order. Those of an address and protocol stand together, the lowest first. */
@@ -104,6 +105,15 @@ struct sl_range {
 #define SL_SERVICE_GUARDED 0x100u
 /* And these are IPv4 and rewritten in both addresses: their flows fit the narrow table. */
 #define SL_SERVICE_NAT4 2u
+/* Direct return, but every flow is remembered. */
+#define SL_SERVICE_TRACKED 4u
+/* A flow's key is a hash: the client's address is IPv6, or the service has more than one port. */
+#define SL_SERVICE_HASHED_KEY 8u
+/* How a new flow's backend is chosen; neither: by the flow's hash. */
+#define SL_SERVICE_ROUND_ROBIN 0x10u
+#define SL_SERVICE_LEAST_CONNECTIONS 0x20u
+/* A client's flows go to one backend. */
+#define SL_SERVICE_AFFINE 0x40u
 
 /* Of sl_service.settings: its address answers echo requests on its behalf. */
 #define SL_SETTING_ANSWERS_ECHO 1u
@@ -145,6 +155,26 @@ struct sl_access {
 	__u64 digest;    /* of the entries, for the daemon to know them again */
 };
 
+/* Seconds without a packet after which what is remembered of a flow is over, and its port, if nat gave it one, may be another's.
+ * A flow that was never established holds its place for moments only, so that a flood of SYNs does not use the places up. */
+struct sl_idle {
+	__u32 opening;
+	__u32 tcp;               /* established */
+	__u32 closing;           /* closed by both sides, or by a RST */
+	__u32 closing_one_sided; /* closed by the client, where the backend's packets are not seen */
+	__u32 udp;
+	__u32 affinity;          /* a client without flows */
+	__u32 pad[10];
+};
+
+/* Between how many backends the least loaded is found by looking at all of them. */
+#define SL_EXACT_MEMBERS 16 /* a power of two */
+
+/* The backends of a service that goes by connections, over and over; zeros where they are too many. */
+struct sl_members {
+	__u16 id[SL_EXACT_MEMBERS];
+};
+
 /* Everything that says which packets are ours. Two of them exist; the idle one is filled, then `active` changes. */
 struct sl_front {
 	__u64 multiplier4, multiplier6;
@@ -156,10 +186,12 @@ struct sl_front {
 	__u64 fragments; /* enum sl_fragments */
 	struct sl_access access;
 	__u64 pad[6];
+	struct sl_idle idle;
 	struct sl_address4 address4[1 << SL_ADDRESS_BITS];
 	struct sl_address6 address6[1 << SL_ADDRESS_BITS];
 	struct sl_service service[1 << SL_SERVICE_BITS];
 	struct sl_range range[SL_MAX_SERVICES];
+	struct sl_members members[SL_MAX_SERVICES]; /* by service id */
 };
 
 static inline __attribute__((always_inline)) __u64 sl_fold6(__u64 high, __u64 low)
@@ -279,7 +311,9 @@ struct sl_learning {
 	__u64 looked_up;    /* packets of slots in transition */
 	__u64 made, refused;
 	__u32 last_refused; /* epoch, in seconds; 0: never */
-	__u32 pad[7];
+	__u32 pad;
+	__u64 untracked;    /* new flows that found no place in the flow table */
+	__u32 pad2[4];
 };
 
 /* ---- where packets go ---- */
@@ -323,14 +357,22 @@ static inline __attribute__((always_inline)) __u32 sl_outer_sum(__u32 address, _
 	       (source >> 16);
 }
 
-/* Epochs (seconds) without a packet after which a flow's port may be given to another flow. One that was never established
- * holds its port for moments only, so that a flood of SYNs does not use the ports up. */
-#define SL_IDLE_CLOSED 2
-#define SL_IDLE_OPENING 10
-#define SL_IDLE_UDP 60
-#define SL_IDLE_TCP 3600
+/* ---- how busy backends are ---- */
 
-/* ---- flows of IPv4: one table for both directions ----
+/* By backend id. A flow counts from its first packet until it has closed, or is forgotten. */
+struct sl_load {
+	__u32 active;
+	__u32 limit;  /* flows that it may have; 0: any number */
+	__u32 weight; /* never 0 where there is a backend */
+	__u32 pad;
+};
+
+struct sl_loads {
+	struct sl_load backend[SL_MAX_BACKENDS];
+	__u32 cursor[SL_MAX_SERVICES]; /* whose turn it is, by service id */
+};
+
+/* ---- flows: one table for both directions of nat of IPv4, and for what else is tracked ----
  *
  * A line is one cache line of three entries. An entry may stand in any line of its group; the line that its key hashes to
  * comes first, so nearly all are found there. Two tables of this kind: one for flows that are established, and a small one
@@ -344,6 +386,11 @@ static inline __attribute__((always_inline)) __u32 sl_outer_sum(__u32 address, _
  * more   forward: the way back (index of sl_way)
  *        reply:   backend id << 16 | the way back << 8 | SL_REPLY_*
  * Addresses and ports in network order as they are loaded, ours in host order.
+ *
+ * By direct return there is no reply and no port of ours, and `more` is the upper half of the flow's hash. Where the client's
+ * address and port do not fit, or the service has many ports:
+ * key    48 bits of a hash of client and ports that the outside cannot know | SL_HASHED_SIDE | service id
+ * A client that stays with its backend has an entry too: its key is that of a flow whose ports are 0, and SL_CLIENT_SIDE.
  */
 #define SL_FLOW_BITS 20    /* lines: 64 MiB */
 #define SL_OPENING_BITS 16 /* lines: 4 MiB */
@@ -361,6 +408,8 @@ struct sl_flow_line {
 #define SL_FORWARD_KEY(client, ports, service) (((__u64)(client) << 32) | ((__u32)(ports) << 16) | (service))
 #define SL_REPLY_SIDE 0x8000u
 #define SL_REPLY_TCP 0x4000u
+#define SL_HASHED_SIDE 0x4000u /* without SL_REPLY_SIDE */
+#define SL_CLIENT_SIDE 0x2000u /* likewise */
 
 #define SL_FLOW4_LIVE 1u
 #define SL_FLOW4_ANSWERED 2u    /* the backend has sent something */
@@ -369,26 +418,34 @@ struct sl_flow_line {
 #define SL_FLOW4_BACKEND_CLOSED 16u /* a RST closes both */
 #define SL_FLOW4_CLOSED (SL_FLOW4_CLIENT_CLOSED | SL_FLOW4_BACKEND_CLOSED)
 #define SL_FLOW4_UDP 32u
+#define SL_FLOW4_ONE_SIDED 64u /* direct return: the backend's packets are not seen */
+#define SL_FLOW4_CLIENT 128u   /* no flow, but where a client's next one goes */
 
-/* Is the flow of this forward value over, so that its port may be another's? */
-static inline __attribute__((always_inline)) int sl_flow_over(__u64 value, __u32 epoch)
+/* Is the flow of this forward value over, so that its place and port may be another's? */
+static inline __attribute__((always_inline)) int sl_flow_over(__u64 value, __u32 epoch, const struct sl_idle *idle)
 {
-	__u32 age = (epoch - (__u32)(value >> 8)) & 0xffffff, idle = SL_IDLE_OPENING;
+	__u32 age = (epoch - (__u32)(value >> 8)) & 0xffffff;
 
 	if (value & SL_FLOW4_UDP)
-		idle = SL_IDLE_UDP;
-	else if ((value & SL_FLOW4_CLOSED) == SL_FLOW4_CLOSED)
-		idle = SL_IDLE_CLOSED;
-	else if (value & SL_FLOW4_ESTABLISHED)
-		idle = SL_IDLE_TCP;
-	return age >= idle;
+		return age >= idle->udp;
+	if (value & SL_FLOW4_CLIENT)
+		return age >= idle->affinity;
+	if ((value & SL_FLOW4_CLOSED) == SL_FLOW4_CLOSED)
+		return age >= (value & SL_FLOW4_ONE_SIDED ? idle->closing_one_sided : idle->closing);
+	return age >= (value & SL_FLOW4_ESTABLISHED ? idle->tcp : idle->opening);
+}
+
+/* Does the flow of this forward value count as one that its backend has? */
+static inline __attribute__((always_inline)) int sl_flow_counts(__u64 value)
+{
+	return value & SL_FLOW4_LIVE && !(value & SL_FLOW4_CLIENT) && (value & SL_FLOW4_CLOSED) != SL_FLOW4_CLOSED;
 }
 
 #define SL_REPLY_ANSWERED 1u /* the forward entry knows that the backend answered */
 #define SL_REPLY_TICK 2u     /* bit 2 of the epoch when the forward entry was told last that replies go on */
 
 /* The ways back to clients: the frames' addresses and the interface, of each router that packets come from. */
-#define SL_WAY_IDLE 7200 /* seconds; longer than any flow may be silent */
+#define SL_WAY_IDLE 90000 /* seconds; longer than any flow may be silent */
 #define SL_WAYS 256 /* the first is none: where there are too many, the kernel's routes are asked */
 
 struct sl_way {
@@ -483,6 +540,7 @@ enum sl_reason {
 	SL_REASON_FAMILY_MISMATCH,      /* nat cannot carry this address family to that backend */
 	SL_REASON_FRAGMENT_EARLY,       /* a fragment that came before its datagram's first, or long after it */
 	SL_REASON_DENIED,               /* the access lists keep its source from the VIPs */
+	SL_REASON_CONNECTION_LIMIT,     /* a new flow, and no backend may have another */
 	/* tx, redirect */
 	SL_REASON_NAT,
 	SL_REASON_NAT_REPLY,
@@ -517,6 +575,7 @@ struct sl_stats {
 	struct sl_traffic backend[SL_MAX_BACKENDS];
 	struct sl_learning learning;
 	__u64 scratch[16]; /* what the packet path has no room for on its stack */
+	__u64 slow[16];    /* likewise, a packet that is looked at slowly */
 	__u32 told_epoch, told; /* how many senders were told in this epoch that a packet is too big */
 	__u64 pad[7];
 };
@@ -558,6 +617,8 @@ struct sl_table_label {
 	__u32 base, slots;         /* its range in the arena */
 	__u32 hash_functions;
 	__u32 holders;             /* its slots' holders; SL_NO_SLOT: no slot is in transition */
+	__u32 flags;               /* SL_SERVICE_*: what its services have from it */
+	__u32 pad;
 };
 
 #ifdef __cplusplus
@@ -581,7 +642,9 @@ SL_ASSERT(sizeof(struct sl_stats) % 64 == 0, "sl_stats");
 SL_ASSERT(sizeof(struct sl_control) == 144, "sl_control");
 SL_ASSERT(sizeof(struct sl_backend_label) == 88, "sl_backend_label");
 SL_ASSERT(sizeof(struct sl_service_label) == 152, "sl_service_label");
-SL_ASSERT(sizeof(struct sl_table_label) == 80, "sl_table_label");
+SL_ASSERT(sizeof(struct sl_table_label) == 88, "sl_table_label");
+SL_ASSERT(sizeof(struct sl_idle) == 64, "sl_idle");
+SL_ASSERT(sizeof(struct sl_load) == 16, "sl_load");
 SL_ASSERT(sizeof(struct sl_front) % 64 == 0, "sl_front");
 SL_ASSERT(__builtin_offsetof(struct sl_front, service) % 64 == 0, "services start on a cache line");
 SL_ASSERT((int)SL_REASON_COUNT <= SL_REASONS, "reasons fit their row");

@@ -14,10 +14,12 @@
 #include "stages/parse.h"
 #include "stages/transition.h"
 #include "stages/select.h"
+#include "stages/flow_table.h"
+#include "stages/choose.h"
+#include "stages/track.h"
 #include "stages/forward.h"
 #include "stages/flow_lru.h"
 #include "stages/nat.h"
-#include "stages/flow_table.h"
 #include "stages/ways.h"
 #include "stages/nat4.h"
 #include "stages/answer.h"
@@ -27,7 +29,7 @@
 
 /* A packet of a service, or a reply: to its backend or client. Returns the packet's end; PARSE_SLOWLY for what the fast paths
  * leave over. */
-stage int deliver(struct xdp_md *ctx, const struct packet *packet, struct sl_stats *stats)
+stage int deliver(struct xdp_md *ctx, struct packet *packet, struct sl_stats *stats)
 {
 	if (unlikely(!packet->service))
 		return packet->reply4 ? nat4_reply(ctx, packet, stats) : PARSE_SLOWLY;
@@ -37,7 +39,7 @@ stage int deliver(struct xdp_md *ctx, const struct packet *packet, struct sl_sta
 }
 
 /* What the fast paths found; parse_slow has asked for itself. */
-stage int deliver_fast(struct xdp_md *ctx, const struct packet *packet, struct sl_stats *stats)
+stage int deliver_fast(struct xdp_md *ctx, struct packet *packet, struct sl_stats *stats)
 {
 	int end = packet->service && packet->flags & SL_SERVICE_GUARDED ? check_source(ctx, packet->ipv6) : GO_ON;
 
@@ -47,24 +49,25 @@ stage int deliver_fast(struct xdp_md *ctx, const struct packet *packet, struct s
 /* What the fast paths leave over, from the start. Returns the packet's end. */
 separate int deliver_slow(struct xdp_md *ctx)
 {
-	struct packet packet = {.bytes = ctx->data_end - ctx->data};
 	struct sl_stats *stats = my_stats();
-	int end = parse_slow(ctx, &packet);
+	int end, quotes = 0; /* an error that is about a service's flow */
 
 	if (!stats)
 		return BUG;
-	int quotes = 0; /* an error that is about a service's flow */
+	struct packet *packet = (struct packet *)stats->slow;
 
-	if (packet.fragment)
-		return deliver_fragment(ctx, &packet, end);
+	*packet = (struct packet){.bytes = ctx->data_end - ctx->data};
+	end = parse_slow(ctx, packet);
+	if (packet->fragment)
+		return deliver_fragment(ctx, packet, end);
 	if (end == FOR_ICMP) {
-		end = icmp(ctx, &packet);
+		end = icmp(ctx, packet);
 		quotes = end == GO_ON;
 	}
 	if (end == GO_ON)
-		end = deliver(ctx, &packet, stats);
+		end = deliver(ctx, packet, stats);
 	if (end == PARSE_SLOWLY)
-		end = packet.service ? nat_forward(ctx, &packet) : nat_reply(ctx, &packet);
+		end = packet->service ? nat_forward(ctx, packet) : nat_reply(ctx, packet);
 	return quotes ? end_of_error(end) : end;
 }
 

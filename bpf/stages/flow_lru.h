@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * Flow LRU: what nat remembers of IPv6, and of backends that see the client's address. A flow has two entries in nat_flows, each found by the addresses and ports with which a packet
- * arrives: the client's packet by (client, VIP), the backend's by (backend, our source). The reply's entry is inserted
- * first and only if there is none: owning it is owning the source port.
+ * Flow LRU: what nat remembers of IPv6, of services with many ports, and of backends that see the client's address. A flow
+ * has two entries in nat_flows, each found by the addresses and ports with which a packet arrives: the client's packet by
+ * (client, VIP), the backend's by (backend, our source). The reply's entry is inserted first and only if there is none:
+ * owning it is owning the source port.
  */
 #ifndef SLUICE_FLOW_LRU_H
 #define SLUICE_FLOW_LRU_H
@@ -93,13 +94,14 @@ stage int read_key(struct xdp_md *ctx, const struct packet *packet, struct sl_fl
 /* May this flow's port be given to another? */
 stage int is_over(const struct sl_flow *flow, __u8 protocol)
 {
-	__s32 idle = control.epoch - flow->seen;
+	__s32 age = control.epoch - flow->seen;
+	struct sl_idle *idle = &active_front()->idle;
 
 	if (protocol == UDP)
-		return idle >= SL_IDLE_UDP;
+		return age >= (__s32)idle->udp;
 	if (flow->closing == SL_CLOSING_BOTH)
-		return idle >= SL_IDLE_CLOSED;
-	return idle >= (flow->flags & SL_FLOW_ESTABLISHED ? SL_IDLE_TCP : SL_IDLE_OPENING);
+		return age >= (__s32)idle->closing;
+	return age >= (__s32)(flow->flags & SL_FLOW_ESTABLISHED ? idle->tcp : idle->opening);
 }
 
 /* The entry of the other direction, if it still belongs to this one: an entry may have been thrown out, and its place

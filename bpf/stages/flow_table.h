@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * Flow table: the exact-key tables of IPv4 flows, which all CPUs read and write at once without locks. Layout: abi.h.
+ * Flow table: the tables of nat of IPv4 and of what else is tracked, which all CPUs read and write at once without locks.
+ * Layout: abi.h.
  *
  * Writing an entry: claim its place by compare-and-swap of the value, write the rest, publish the value. Reading one: key,
  * value, rest, and the key again. Changing one: compare-and-swap of its value or of the rest, so that what was given away
- * meanwhile is not written over. Of two entries with the same key, made by two CPUs at once, the one that is met first in its group counts;
- * the other's maker looks after publishing, and takes it back.
+ * meanwhile is not written over. Of two entries with the same key, made by two CPUs at once, the one that is met first in its
+ * group counts; the other's maker looks after publishing, and takes it back.
+ *
+ * Who ends a flow, by closing it or by taking its last entry away, takes it off its backend's load: the compare-and-swap says
+ * who that is. A flow whose entry moves to the other table stays counted.
  */
 #ifndef SLUICE_FLOW_TABLE_H
 #define SLUICE_FLOW_TABLE_H
@@ -13,6 +17,7 @@
 struct sl_flow_line flows[1 << SL_FLOW_BITS] SEC(".bss.flows");
 struct sl_flow_line opening[1 << SL_OPENING_BITS] SEC(".bss.opening");
 struct sl_vip vips[SL_MAX_SERVICES] SEC(".bss.vips");
+struct sl_loads loads SEC(".bss.loads");
 
 /* A place in one of the tables: IN_OPENING | line << 2 | way. */
 #define IN_OPENING 0x80000000u
@@ -113,12 +118,57 @@ stage __u32 age_of(__u64 value)
 
 stage int is_flow_over(__u64 value)
 {
-	return sl_flow_over(value, control.epoch);
+	return sl_flow_over(value, control.epoch, &active_front()->idle);
 }
+
+stage __u32 backend_of(const struct entry *forward)
+{
+	return (__u32)(forward->value >> 48);
+}
+
+stage __u64 forward_value(__u32 backend, __u16 port, __u32 flags)
+{
+	return (__u64)backend << 48 | (__u64)port << 32 | (control.epoch & 0xffffff) << 8 | flags;
+}
+
+/* The value of a flow that has just spoken. */
+stage __u64 touched(__u64 value)
+{
+	return (value & ~0xffffff00ULL) | (control.epoch & 0xffffff) << 8;
+}
+
+stage struct sl_load *load_of(__u32 backend)
+{
+	return &loads.backend[backend & (SL_MAX_BACKENDS - 1)];
+}
+
+/* A backend has one flow less. */
+stage void leave(__u32 backend)
+{
+	__sync_fetch_and_add(&load_of(backend)->active, -1);
+}
+
 
 stage int is_reply_key(__u64 key)
 {
 	return key & SL_REPLY_SIDE;
+}
+
+/* An entry was taken away that nobody has moved elsewhere. */
+stage void end_entry(__u64 key, __u64 value)
+{
+	if (!is_reply_key(key) && sl_flow_counts(value))
+		leave(value >> 48);
+}
+
+/* Changes the value of a flow's entry. Returns whether it still was what it was. */
+stage int swap_flow(struct entry *forward, __u64 becomes)
+{
+	if (!swap_value(forward->place, forward->value, becomes))
+		return 0;
+	if (sl_flow_counts(forward->value) && !sl_flow_counts(becomes))
+		leave(backend_of(forward));
+	return 1;
 }
 
 /* May this entry's place be given away? A reply's lives as long as its flow. */
@@ -139,6 +189,7 @@ stage int write_entry(__u32 place, __u64 was, const struct entry *entry)
 
 	if (way >= SL_FLOW_WAYS || !swap_value(place, was, SL_FLOW_CLAIMED))
 		return 0;
+	end_entry(READ(line->key[way]), was);
 	*(volatile __u64 *)&line->key[way] = entry->key;
 	*(volatile __u32 *)&line->more[way] = entry->more;
 	__sync_lock_test_and_set(&line->value[way], entry->value);
@@ -206,7 +257,9 @@ separate __u32 settle(struct entry *entry, __u32 place, __u32 home)
 					swap_value(place, entry->value, 0);
 					return other | TAKEN;
 				}
-				swap_value(other, value, 0);
+				/* Two CPUs that moved one flow here count it once. */
+				if (swap_value(other, value, 0) && home & IN_OPENING)
+					end_entry(entry->key, value);
 			}
 		}
 	return place;
@@ -234,6 +287,96 @@ separate __u32 insert(struct entry *entry, __u32 table)
 			return settle(entry, place, home);
 	}
 	return NOWHERE;
+}
+
+/* Removes an entry whose flow has moved to another place; a packet that changes it meanwhile is not lost on the flow, which
+ * has its new entry by then. One that was thrown out before took the flow off its backend's load: it comes back. */
+separate int leave_place(struct entry *forward, __u32 place)
+{
+	__u32 way = place & 3;
+
+	if (!forward || way >= SL_FLOW_WAYS)
+		return 0;
+	rolled
+	for (int i = 0; i < 4; i++) {
+		__u64 value = READ(line_at(place)->value[way]);
+
+		if (READ(line_at(place)->key[way]) != forward->key || !(__u32)value) {
+			if (sl_flow_counts(forward->value))
+				__sync_fetch_and_add(&load_of(backend_of(forward))->active, 1);
+			return 0;
+		}
+		if (swap_value(place, value, 0))
+			return 1;
+	}
+	return 0;
+}
+
+/* Finds the entry of an established flow in the line where it should be. Returns whether it is there. */
+stage int find_at_home(struct entry *entry)
+{
+	__u32 home = home_of(entry->key, 0);
+	struct sl_flow_line *line = line_at(home);
+
+	for (__u32 way = 0; way < SL_FLOW_WAYS; way++)
+		if (read_way(line, way, entry->key, entry)) {
+			entry->place = home | way;
+			return 1;
+		}
+	return 0;
+}
+
+/* Is there nothing to note about this packet of a client? */
+stage int is_plain_sailing(const struct entry *forward, __u8 tcp_flags)
+{
+	return forward->value & SL_FLOW4_ESTABLISHED && !age_of(forward->value) &&
+	       !(tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST));
+}
+
+/* A client's packet whose flow is not simply followed. */
+struct errand {
+	struct entry flow; /* its key is set; NOWHERE: not found yet */
+	struct packet packet;
+};
+_Static_assert(sizeof(struct errand) <= sizeof(((struct sl_stats *)0)->scratch), "errands fit the scratch");
+_Static_assert(sizeof(struct packet) <= sizeof(((struct sl_stats *)0)->slow), "packets fit their place");
+
+/* ---- clients and their keys ---- */
+
+/* What stands for an IPv6 client: nobody outside knows what it is mixed with. */
+stage __u64 client6(__u64 high, __u64 low)
+{
+	return sl_fold6(high ^ control.flow_multiplier, low);
+}
+
+/* Sets what stands for the packet's client in keys. GO_ON, or an end. */
+stage int know_client(struct xdp_md *ctx, struct packet *packet)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end, *ip;
+
+	if (is_icmp(packet->protocol)) /* its sender need not be the client: icmp() has read the quoted packet */
+		return GO_ON;
+	if (packet->ipv6) {
+		ip = ip_header(data, end, packet->l3, 40);
+		if (unlikely(!ip))
+			return BUG;
+		packet->client = client6(AT(ip, 8, __u64), AT(ip, 16, __u64));
+	} else {
+		ip = ip_header(data, end, packet->l3, 20);
+		if (unlikely(!ip))
+			return BUG;
+		packet->client = AT(ip, 12, __u32);
+	}
+	return GO_ON;
+}
+
+/* The key of a flow of this client. */
+stage __u64 client_key(const struct packet *packet, __u32 ports)
+{
+	if (packet->flags & SL_SERVICE_HASHED_KEY)
+		return (sl_mix((packet->client << 32 | packet->client >> 32) ^ ports ^ control.flow_multiplier) & ~0xffffULL) |
+		       SL_HASHED_SIDE | packet->service;
+	return SL_FORWARD_KEY(packet->client, ports, packet->service);
 }
 
 #endif

@@ -72,31 +72,6 @@ stage int grow(struct xdp_md *ctx, __u32 l3, int by)
 	return GO_ON;
 }
 
-/* The IP header of a frame where it is not known how many tags there are. The verifier sees that it does not start before
- * Ethernet ends; a bound of it says nothing about `data`. */
-stage void *ip_behind_tags(void *data, __u32 l3)
-{
-	__u32 tags = l3 - ETHERNET;
-
-	opaque(tags);
-	void *ip = data + ETHERNET + (tags & 12);
-
-	opaque(ip);
-	return ip;
-}
-
-/* Where the IP header starts: behind none, one or two tags; and so that it has this length before the end. NULL if not. */
-stage void *ip_header(void *data, void *end, __u32 l3, int length)
-{
-	if (l3 == ETHERNET)
-		return data + ETHERNET + length > end ? 0 : data + ETHERNET;
-	if (data + ETHERNET + 8 > end)
-		return 0;
-	void *ip = ip_behind_tags(data, l3);
-
-	return ip + length > end ? 0 : ip;
-}
-
 /* Puts an outer IPv4 header before the packet. GO_ON, or an end. */
 stage int encapsulate4(struct xdp_md *ctx, const struct packet *packet, const struct sl_backend *backend)
 {
@@ -145,20 +120,9 @@ stage int address_frame(struct xdp_md *ctx, const struct sl_backend *backend)
 /* Why nothing of this length can be sent to the backend; its sender may be told (too_big.h). Returns the packet's end. */
 separate int refuse(struct xdp_md *ctx, __u32 backend_id, __u32 l3, __u32 protocol);
 
-/* The backend of a new nat flow. GO_ON if the packet can be sent there, or an end; *chosen is set in either case, to 0 if none
- * was chosen. */
-separate int choose_nat_backend(struct xdp_md *ctx, struct packet *packet, __u32 *chosen)
+/* Can a new nat flow go to this backend? GO_ON, or an end. */
+stage int check_nat_backend(struct xdp_md *ctx, const struct packet *packet, __u32 id)
 {
-	__u32 id = 0;
-	int end;
-
-	if (!packet || !chosen)
-		return BUG;
-	*chosen = 0;
-	end = select_backend(packet, &id);
-	if (end != GO_ON)
-		return end;
-	*chosen = id;
 	struct sl_backend *backend = bpf_map_lookup_elem(&backend_pool, &id);
 
 	if (!backend)
@@ -168,6 +132,23 @@ separate int choose_nat_backend(struct xdp_md *ctx, struct packet *packet, __u32
 	if (backend->flags & SL_BACKEND_PRESENT && packet->ipv6 != !!(backend->flags & SL_BACKEND_IPV6))
 		return DROP(FAMILY_MISMATCH);
 	return packet->ip_length <= backend->room ? GO_ON : refuse(ctx, id, packet->l3, packet->protocol);
+}
+
+/* The backend of a new nat flow. GO_ON if the packet can be sent there, or an end; *chosen is set in either case, to 0 if none
+ * was chosen. */
+separate int choose_nat_backend(struct xdp_md *ctx, struct packet *packet, __u32 *chosen)
+{
+	int end;
+
+	if (!packet || !chosen)
+		return BUG;
+	end = choose_backend(packet, chosen);
+	if (end != GO_ON)
+		return end;
+	end = check_nat_backend(ctx, packet, *chosen);
+	if (end != GO_ON && counts_flows(packet))
+		leave(*chosen);
+	return end;
 }
 
 /* To a backend by direct return. Returns the packet's end. */
@@ -194,21 +175,30 @@ stage int forward_to(struct xdp_md *ctx, const struct packet *packet, struct sl_
 	if (unlikely(end != GO_ON))
 		return count_dropped(packet->service, id, end);
 	count_forwarded(stats, packet->service, id, packet->bytes);
-	if (unlikely(packet->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)))
+	if (unlikely(packet->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)) && !(packet->flags & SL_SERVICE_TRACKED))
 		count_edges(packet->service, id, opens(packet->tcp_flags),
 			    !!(packet->tcp_flags & (TCP_FIN | TCP_RST)));
 	return send(backend->interface, reason);
 }
 
-/* dsr-l2 and dsr-ipip: no state, the slot decides. Returns the packet's end. */
-stage int forward_dsr(struct xdp_md *ctx, const struct packet *packet, struct sl_stats *stats)
+/* The backend of a packet by direct return: the slot decides, unless the pool remembers its flows. GO_ON with *id, or the
+ * packet's end. */
+stage int dsr_backend(struct xdp_md *ctx, struct packet *packet, struct sl_stats *stats, __u32 *id)
+{
+	if (unlikely(packet->flags & SL_SERVICE_TRACKED))
+		return tracked_backend(ctx, packet, stats, id);
+	int end = select_backend(packet, id);
+
+	return likely(end == GO_ON) ? end : count_dropped(packet->service, 0, end);
+}
+
+/* dsr-l2 and dsr-ipip. Returns the packet's end. */
+stage int forward_dsr(struct xdp_md *ctx, struct packet *packet, struct sl_stats *stats)
 {
 	__u32 id = 0;
-	int end = select_backend(packet, &id);
+	int end = dsr_backend(ctx, packet, stats, &id);
 
-	if (unlikely(end != GO_ON))
-		return count_dropped(packet->service, 0, end);
-	return forward_to(ctx, packet, stats, id);
+	return likely(end == GO_ON) ? forward_to(ctx, packet, stats, id) : end;
 }
 
 #endif

@@ -108,18 +108,19 @@ stage int nat_fragment(void)
 }
 
 /* A fragment with the ports; `end`: what parse_slow found. GO_ON with *id, or its end. */
-separate int own_first_fragment(struct packet *packet, __u64 key, int end, __u32 *id)
+stage int own_first_fragment(struct xdp_md *ctx, struct packet *packet, __u64 key, int end, __u32 *id)
 {
+	struct sl_stats *stats = my_stats();
 	__u64 value = SL_FRAGMENT_LIVE; /* backend 0: the kernel's */
 
-	if (!packet || !id)
+	if (!packet || !id || !stats)
 		return BUG;
 	if (end == GO_ON && (!packet->service || packet->flags & SL_SERVICE_NAT))
 		end = nat_fragment();
 	if (end == GO_ON) {
-		end = select_backend(packet, id);
+		end = dsr_backend(ctx, packet, stats, id);
 		if (end != GO_ON)
-			return count_dropped(packet->service, 0, end);
+			return end;
 		if (!*id) /* it is dropped, and so are the others */
 			return GO_ON;
 		value |= (__u64)*id << 48 | (__u64)(packet->service & (SL_MAX_SERVICES - 1)) << 32 |
@@ -165,7 +166,7 @@ separate int deliver_fragment(struct xdp_md *ctx, struct packet *packet, int end
 	if (!key)
 		return BUG;
 	end = end == LATER_FRAGMENT ? own_later_fragment(packet, key, &id) :
-				      own_first_fragment(packet, key, end, &id);
+				      own_first_fragment(ctx, packet, key, end, &id);
 	return end == GO_ON ? forward_to(ctx, packet, stats, id) : end;
 }
 

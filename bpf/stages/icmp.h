@@ -88,7 +88,8 @@ separate int icmp_error4(struct xdp_md *ctx, struct packet *packet)
 	outcome = quoted_service(packet, find_service(front, address->id, &address->services, protocol, packet->ports));
 	if (outcome != GO_ON)
 		return outcome;
-	packet->hash = sl_flow_hash4(client, packet->ports, packet->hash);
+	packet->hash = sl_flow_hash4(client, packet->ports & packet->ports_mask, packet->hash);
+	packet->client = client;
 	return GO_ON;
 }
 
@@ -129,7 +130,8 @@ separate int icmp_error6(struct xdp_md *ctx, struct packet *packet)
 	outcome = quoted_service(packet, find_service(front, address->id, &address->services, protocol, packet->ports));
 	if (outcome != GO_ON)
 		return outcome;
-	packet->hash = sl_flow_hash6(client_high, client_low, packet->ports, packet->hash);
+	packet->hash = sl_flow_hash6(client_high, client_low, packet->ports & packet->ports_mask, packet->hash);
+	packet->client = client6(client_high, client_low);
 	return GO_ON;
 }
 

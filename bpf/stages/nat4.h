@@ -13,16 +13,6 @@ stage __u16 port_of(const struct entry *forward)
 	return (__u16)(forward->value >> 32);
 }
 
-stage __u32 backend_of(const struct entry *forward)
-{
-	return (__u32)(forward->value >> 48);
-}
-
-stage __u64 forward_value(__u32 backend, __u16 port, __u32 flags)
-{
-	return (__u64)backend << 48 | (__u64)port << 32 | (control.epoch & 0xffffff) << 8 | flags;
-}
-
 stage __be16 backend_port(const struct sl_backend *backend, __be16 service_port)
 {
 	return backend->port ? backend->port : service_port;
@@ -57,7 +47,7 @@ separate int forget4(struct entry *forward)
 	struct entry reply = {};
 	__u64 key;
 
-	if (!forward || !swap_value(forward->place, forward->value, 0))
+	if (!forward || !swap_flow(forward, 0))
 		return 0;
 	key = reply_key_of(forward);
 	if (key && find_flow(key, &reply) && reply.value == forward->key)
@@ -120,20 +110,16 @@ separate __u32 claim_port4(struct entry *reply, __u64 hash)
 	return 0;
 }
 
-/* A client's packet whose flow is not simply followed. */
-struct errand {
-	struct entry flow; /* its key is set; NOWHERE: not found yet */
-	struct packet packet;
-};
-_Static_assert(sizeof(struct errand) <= sizeof(((struct sl_stats *)0)->scratch), "errands fit the scratch");
-
 /* Makes a flow: both entries, in the table of opening flows. GO_ON with errand->flow, or an end; *chosen is the backend in
  * either case, 0 if none was. */
 stage int open_flow4(struct xdp_md *ctx, struct errand *errand, __u32 *chosen)
 {
 	struct entry reply = {};
 	__u32 id, port, place, way;
-	int end = choose_nat_backend(ctx, &errand->packet, chosen);
+	int end = know_client(ctx, &errand->packet);
+
+	if (end == GO_ON)
+		end = choose_nat_backend(ctx, &errand->packet, chosen);
 
 	if (end != GO_ON)
 		return end;
@@ -148,9 +134,12 @@ stage int open_flow4(struct xdp_md *ctx, struct errand *errand, __u32 *chosen)
 			      errand->packet.protocol == TCP, SL_NAT_FIRST_PORT);
 	reply.value = errand->flow.key;
 	reply.more = id << 16 | way << 8 | (control.epoch & 4 ? SL_REPLY_TICK : 0);
-	port = claim_port4(&reply, errand->packet.hash);
-	if (!port)
+	/* Flows of one client may share their hash, but should not look for ports in the same places. */
+	port = claim_port4(&reply, sl_mix(errand->packet.hash ^ errand->packet.ports));
+	if (!port) {
+		leave(id);
 		return DROP(NO_PORT);
+	}
 	errand->flow.value =
 		forward_value(id, (__u16)port, SL_FLOW4_LIVE | (errand->packet.protocol == UDP ? SL_FLOW4_UDP : 0));
 	errand->flow.more = way;
@@ -160,6 +149,7 @@ stage int open_flow4(struct xdp_md *ctx, struct errand *errand, __u32 *chosen)
 		return GO_ON;
 	}
 	swap_value(reply.place, reply.value, 0);
+	leave(id);
 	/* Another CPU was first with this flow, and its entry counts. */
 	if (place != NOWHERE && read_place(place & ~TAKEN, errand->flow.key, &errand->flow))
 		return GO_ON;
@@ -170,12 +160,12 @@ stage int open_flow4(struct xdp_md *ctx, struct errand *errand, __u32 *chosen)
 separate int promote4(struct entry *forward)
 {
 	struct entry reply = {};
-	__u32 opening_place, place;
+	__u32 from, place;
 	__u64 key;
 
 	if (!forward)
 		return 0;
-	opening_place = forward->place;
+	from = forward->place;
 	key = reply_key_of(forward);
 	if (!key || !find_flow(key, &reply) || !(reply.place & IN_OPENING))
 		return 0;
@@ -186,7 +176,7 @@ separate int promote4(struct entry *forward)
 	place = insert(forward, 0);
 	if (place & TAKEN)
 		return 0;
-	swap_value(opening_place, forward->value, 0);
+	leave_place(forward, from);
 	forward->place = place;
 	return 1;
 }
@@ -216,14 +206,14 @@ separate int attend4(struct entry *forward, __u32 tcp_flags, __u32 protocol, __u
 	key = reply_key_of(forward);
 	if (!key || !find_flow(key, &reply) || reply.value != forward->key)
 		return 0;
-	value = (value & ~0xffffff00ULL) | (control.epoch & 0xffffff) << 8;
+	value = touched(value);
 	if (tcp_flags & TCP_RST)
 		value |= SL_FLOW4_CLOSED;
 	else if (tcp_flags & TCP_FIN)
 		value |= SL_FLOW4_CLIENT_CLOSED;
 	if (value & SL_FLOW4_ANSWERED && !(tcp_flags & TCP_SYN))
 		value |= SL_FLOW4_ESTABLISHED;
-	if (value != forward->value && swap_value(forward->place, forward->value, value)) {
+	if (value != forward->value && swap_flow(forward, value)) {
 		*closed = value & ~forward->value & SL_FLOW4_CLIENT_CLOSED;
 		forward->value = value;
 		if (value & SL_FLOW4_ESTABLISHED && forward->place & IN_OPENING)
@@ -253,6 +243,9 @@ separate int follow_flow4(struct xdp_md *ctx, struct errand *errand)
 		opened = errand->packet.protocol == UDP || opens(errand->packet.tcp_flags);
 		attend4(&errand->flow, errand->packet.tcp_flags, errand->packet.protocol, &closed);
 	}
+	if (errand->packet.flags & SL_SERVICE_AFFINE && errand->flow.value & SL_FLOW4_ESTABLISHED &&
+	    know_client(ctx, &errand->packet) == GO_ON)
+		remember_client(&errand->packet, backend_of(&errand->flow));
 	if (opened | closed)
 		count_edges(errand->packet.service, backend_of(&errand->flow), opened, !!closed);
 	return GO_ON;
@@ -288,27 +281,6 @@ stage int rewrite4(struct xdp_md *ctx, const struct packet *packet, __be32 sourc
 	}
 	AT(l4, 0, __u32) = ports;
 	return GO_ON;
-}
-
-/* Finds the entry of an established flow in the line where it should be. Returns whether it is there. */
-stage int find_at_home(struct entry *entry)
-{
-	__u32 home = home_of(entry->key, 0);
-	struct sl_flow_line *line = line_at(home);
-
-	for (__u32 way = 0; way < SL_FLOW_WAYS; way++)
-		if (read_way(line, way, entry->key, entry)) {
-			entry->place = home | way;
-			return 1;
-		}
-	return 0;
-}
-
-/* Is there nothing to note about this packet of a client? */
-stage int is_plain_sailing(const struct entry *forward, __u8 tcp_flags)
-{
-	return forward->value & SL_FLOW4_ESTABLISHED && !age_of(forward->value) &&
-	       !(tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST));
 }
 
 /* A client's packet to a nat service. Returns the packet's end. */
@@ -366,12 +338,12 @@ separate int follow_reply4(struct entry *reply, __u32 tcp_flags)
 		swap_value(reply->place, reply->value, 0);
 		return 0;
 	}
-	value = (forward.value & ~0xffffff00ULL) | (control.epoch & 0xffffff) << 8 | SL_FLOW4_ANSWERED;
+	value = touched(forward.value) | SL_FLOW4_ANSWERED;
 	if (tcp_flags & TCP_RST)
 		value |= SL_FLOW4_CLOSED;
 	else if (tcp_flags & TCP_FIN)
 		value |= SL_FLOW4_BACKEND_CLOSED;
-	if (!swap_value(forward.place, forward.value, value))
+	if (!swap_flow(&forward, value))
 		return 1; /* the client's packet was quicker; the next reply says it again */
 	swap_more(reply, (reply->more & ~0xffu) | SL_REPLY_ANSWERED | (control.epoch & 4 ? SL_REPLY_TICK : 0));
 	return 1;

@@ -70,10 +70,12 @@ stage int opens(__u8 tcp_flags)
 /* Numbers only: a function that is checked by itself may be given it. */
 struct packet {
 	__u64 hash;        /* of the flow; for a client's packet only */
+	__u64 client;      /* what stands for the client in keys; unless it is an ICMP error's, known only to those who track flows */
 	__u32 service;     /* id; 0: a backend's reply */
 	__u32 flags;       /* SL_SERVICE_* */
 	__u32 base, slots; /* the table of the service's pool */
 	__u32 holders;
+	__u32 ports_mask;  /* of the ports, what counts for the hash */
 	__u32 ports;       /* source in the low half, destination in the high half, as loaded */
 	__u32 ip_length;   /* of the IP packet, header included */
 	__u32 bytes;       /* of the frame as it came in */
@@ -84,5 +86,30 @@ struct packet {
 	__u8 fragment;  /* offset of the header that says it is one, where fragments are followed; 0: it is whole */
 	__u8 reply4;    /* a reply whose flow is in the table of IPv4 flows */
 };
+
+/* The IP header of a frame where it is not known how many tags there are. The verifier sees that it does not start before
+ * Ethernet ends; a bound of it says nothing about `data`. */
+stage void *ip_behind_tags(void *data, __u32 l3)
+{
+	__u32 tags = l3 - ETHERNET;
+
+	opaque(tags);
+	void *ip = data + ETHERNET + (tags & 12);
+
+	opaque(ip);
+	return ip;
+}
+
+/* Where the IP header starts: behind none, one or two tags; and so that it has this length before the end. NULL if not. */
+stage void *ip_header(void *data, void *end, __u32 l3, int length)
+{
+	if (l3 == ETHERNET)
+		return data + ETHERNET + length > end ? 0 : data + ETHERNET;
+	if (data + ETHERNET + 8 > end)
+		return 0;
+	void *ip = ip_behind_tags(data, l3);
+
+	return ip + length > end ? 0 : ip;
+}
 
 #endif

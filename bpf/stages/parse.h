@@ -34,6 +34,7 @@ stage void take_service(struct packet *packet, const struct sl_service *service)
 	packet->base = service->base;
 	packet->slots = service->slots;
 	packet->holders = service->holders;
+	packet->ports_mask = service->ports_mask;
 }
 
 /* The service of an address on the fast paths. The packet's protocol is part of the key: what is neither TCP nor UDP has no
@@ -82,7 +83,7 @@ stage int parse_ipv4(struct packet *packet, struct sl_front *front, void *data)
 	int end = classify(packet, front, &address->services);
 
 	if (likely(end == GO_ON && packet->service))
-		packet->hash = sl_flow_hash4(AT(data, 26, __u32), packet->ports, packet->hash);
+		packet->hash = sl_flow_hash4(AT(data, 26, __u32), packet->ports & packet->ports_mask, packet->hash);
 	return end;
 }
 
@@ -107,7 +108,8 @@ stage int parse_ipv6(struct packet *packet, struct sl_front *front, void *data)
 	int end = classify(packet, front, &address->services);
 
 	if (likely(end == GO_ON && packet->service))
-		packet->hash = sl_flow_hash6(AT(data, 22, __u64), AT(data, 30, __u64), packet->ports, packet->hash);
+		packet->hash = sl_flow_hash6(AT(data, 22, __u64), AT(data, 30, __u64), packet->ports & packet->ports_mask,
+					     packet->hash);
 	return end;
 }
 
@@ -346,8 +348,8 @@ separate int parse_slow(struct xdp_md *ctx, struct packet *packet)
 	    (packet->ipv6 ? is_reply_by_source6(front, high, low) : is_reply_by_source4(front, high)))
 		return GO_ON; /* classify_slowly left packet->service empty: a reply */
 	if (outcome == GO_ON && packet->service)
-		packet->hash = packet->ipv6 ? sl_flow_hash6(high, low, packet->ports, packet->hash) :
-					      sl_flow_hash4(high, packet->ports, packet->hash);
+		packet->hash = packet->ipv6 ? sl_flow_hash6(high, low, packet->ports & packet->ports_mask, packet->hash) :
+					      sl_flow_hash4(high, packet->ports & packet->ports_mask, packet->hash);
 	return outcome;
 }
 

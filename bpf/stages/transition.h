@@ -17,7 +17,8 @@ stage enum kind kind_of(const struct packet *packet)
 		return is_icmp(packet->protocol) ? ERROR : DATAGRAM;
 	if (opens(packet->tcp_flags))
 		return OPENING;
-	return packet->tcp_flags & (TCP_FIN | TCP_RST) ? CLOSING : ONWARD;
+	/* Where a client's flows share a record, the end of one is not that of the others. */
+	return packet->tcp_flags & (TCP_FIN | TCP_RST) && !(packet->flags & SL_SERVICE_AFFINE) ? CLOSING : ONWARD;
 }
 
 stage int is_alive(__u32 id)

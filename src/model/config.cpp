@@ -12,6 +12,13 @@ std::string ports_to_string(std::uint16_t port, std::uint16_t last) {
   return std::to_string(port) + (last > port ? "-" + std::to_string(last) : "");
 }
 
+bool needs_full_tracking(Forwarding forwarding, Algorithm algorithm,
+                         const std::vector<Backend>& backends) {
+  return forwarding == Forwarding::nat || algorithm != Algorithm::maglev ||
+         std::ranges::any_of(
+             backends, [](const Backend& backend) { return backend.maxConnections.has_value(); });
+}
+
 std::vector<EffectivePool> effective_pools(const Config& config) {
   std::map<std::string, EffectivePool> pools;
   const auto add = [&](const Pool& pool) {
@@ -20,10 +27,9 @@ std::vector<EffectivePool> effective_pools(const Config& config) {
                        .name = pool.name,
                        .forwarding = pool.forwarding.value_or(config.xdp.forwarding),
                        .preserve_client_address = pool.preserveClientAddress.value_or(false),
-                       .tracking = pool.connectionTracking.value_or(
-                           pool.forwarding.value_or(config.xdp.forwarding) == Forwarding::nat
-                               ? Tracking::full
-                               : Tracking::exceptions),
+                       .algorithm = pool.algorithm.value_or(config.xdp.algorithm),
+                       .tracking = pool.connectionTracking.value_or(config.xdp.connectionTracking),
+                       .affinity = pool.affinity,
                        .table_size = pool.tableSize.value_or(config.maglev.tableSize),
                        .hash_functions = pool.hashFunctions.value_or(config.maglev.hashFunctions),
                        .backends = pool.backends,
@@ -44,8 +50,11 @@ std::vector<EffectivePool> effective_pools(const Config& config) {
     found->second.backends = config.l4_backends;
 
   std::vector<EffectivePool> ordered;
-  for (auto& [key, pool] : pools)
+  for (auto& [key, pool] : pools) {
+    if (needs_full_tracking(pool.forwarding, pool.algorithm, pool.backends))
+      pool.tracking = Tracking::full;
     ordered.push_back(std::move(pool));
+  }
   return ordered;
 }
 

@@ -36,6 +36,18 @@ BOOST_DESCRIBE_ENUM(Fragments, drop, pass, reassemble)
 enum class Tracking { off, exceptions, full };
 BOOST_DESCRIBE_ENUM(Tracking, off, exceptions, full)
 
+/// How the backend of a new flow is chosen. All but `maglev` need full tracking.
+enum class Algorithm { maglev, roundRobin, leastConnections };
+BOOST_DESCRIBE_ENUM(Algorithm, maglev, roundRobin, leastConnections)
+
+/// What stays together on one backend: the packets of a flow, or all flows of a client.
+enum class Affinity { none, source };
+BOOST_DESCRIBE_ENUM(Affinity, none, source)
+
+/// What a changed lookup table does to flows that live.
+enum class Rebalance { minimalDisruption, immediate };
+BOOST_DESCRIBE_ENUM(Rebalance, minimalDisruption, immediate)
+
 /// A server behind a VIP.
 struct Backend {
   IpAddress ip;
@@ -43,6 +55,7 @@ struct Backend {
   std::uint16_t weight = 1;
   bool enabled = true;  ///< false: its flows move to others at once
   bool drain = false;   ///< keeps its flows, gets no new one
+  std::optional<std::uint32_t> maxConnections;  ///< flows at a time; absent: any number
   std::optional<std::string> label;
   std::vector<std::string> tags;
   std::optional<std::string> datacenter;
@@ -52,22 +65,26 @@ struct Backend {
   bool operator==(const Backend&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(Backend, (),
-                      (ip, port, weight, enabled, drain, label, tags, datacenter, rack, pool))
+                      (ip, port, weight, enabled, drain, maxConnections, label, tags, datacenter, rack,
+                       pool))
 
 /// A group of backends with one way of forwarding and one lookup table.
 struct Pool {
   std::string name;
   std::optional<Forwarding> forwarding;        ///< absent: xdp.forwarding
   std::optional<bool> preserveClientAddress;   ///< nat only: backends see the client; absent: false
-  std::optional<Tracking> connectionTracking;  ///< absent: full for nat, exceptions otherwise
+  std::optional<Algorithm> algorithm;          ///< absent: xdp.algorithm
+  /// Absent: full where it is needed, xdp.connectionTracking otherwise.
+  std::optional<Tracking> connectionTracking;
+  Affinity affinity = Affinity::none;
   std::optional<std::uint32_t> tableSize;      ///< absent: maglev.tableSize
   std::optional<std::uint16_t> hashFunctions;  ///< absent: maglev.hashFunctions
   std::vector<Backend> backends;
   bool operator==(const Pool&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(Pool, (),
-                      (name, forwarding, preserveClientAddress, connectionTracking, tableSize,
-                       hashFunctions, backends))
+                      (name, forwarding, preserveClientAddress, algorithm, connectionTracking, affinity,
+                       tableSize, hashFunctions, backends))
 
 /// A VIP: address, port and protocol, served by a pool.
 struct Service {
@@ -96,9 +113,24 @@ struct XdpInterface {
 };
 BOOST_DESCRIBE_STRUCT(XdpInterface, (), (name, mode))
 
+/// Seconds without a packet after which what is remembered of a flow is over.
+struct FlowTimeouts {
+  std::uint32_t tcpOpenSeconds = 3600;
+  /// Absent: 2 with nat, which sees both ends close; 60 with direct return, which sees the client.
+  std::optional<std::uint32_t> tcpClosingSeconds;
+  std::uint32_t udpSeconds = 60;
+  std::uint32_t affinitySeconds = 10800;  ///< of a client, after its last packet
+  bool operator==(const FlowTimeouts&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(FlowTimeouts, (),
+                      (tcpOpenSeconds, tcpClosingSeconds, udpSeconds, affinitySeconds))
+
 struct XdpSettings {
   std::vector<XdpInterface> interfaces;
   Forwarding forwarding = Forwarding::nat;
+  Algorithm algorithm = Algorithm::maglev;
+  Tracking connectionTracking = Tracking::exceptions;  ///< of pools that need no full tracking
+  FlowTimeouts flowTimeouts;
   Fragments fragments = Fragments::pass;
   /// Prefix of the outer source addresses of dsr-ipip; its host bits vary with the flow. IPv4 /16
   /// or shorter, IPv6 /112 or shorter. Absent: the way out's own address, which does not vary.
@@ -109,8 +141,8 @@ struct XdpSettings {
   bool operator==(const XdpSettings&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(XdpSettings, (),
-                      (interfaces, forwarding, fragments, encapSource, encapSource6,
-                       transitionSeconds, transitionHoldSeconds))
+                      (interfaces, forwarding, algorithm, connectionTracking, flowTimeouts, fragments,
+                       encapSource, encapSource6, transitionSeconds, transitionHoldSeconds))
 
 struct NatSettings {
   /// Addresses that nat sends from, at most one of each family; none: the way out's own address.
@@ -122,9 +154,10 @@ BOOST_DESCRIBE_STRUCT(NatSettings, (), (sourceAddresses))
 struct MaglevSettings {
   std::uint32_t tableSize = 65537;  ///< 65537, 131071 or 262139
   std::uint16_t hashFunctions = 1;  ///< 1 to 10 permutations a backend
+  Rebalance rebalanceStrategy = Rebalance::minimalDisruption;
   bool operator==(const MaglevSettings&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(MaglevSettings, (), (tableSize, hashFunctions))
+BOOST_DESCRIBE_STRUCT(MaglevSettings, (), (tableSize, hashFunctions, rebalanceStrategy))
 
 struct TelemetrySettings {
   std::uint32_t intervalMs = 1000;  ///< how often the counters are read, 100 to 60,000 ms
@@ -165,11 +198,16 @@ struct EffectivePool {
   std::string name;
   Forwarding forwarding;
   bool preserve_client_address;
+  Algorithm algorithm;
   Tracking tracking;
+  Affinity affinity;
   std::uint32_t table_size;
   std::uint16_t hash_functions;
   std::vector<Backend> backends;
 };
+/// Does a pool with these settings need full tracking, whatever else it says?
+bool needs_full_tracking(Forwarding forwarding, Algorithm algorithm,
+                         const std::vector<Backend>& backends);
 /// All pools of a valid configuration, `default` included when `l4_backends` is not empty, a pool
 /// of that name is declared, or a service points to it. In order of name.
 std::vector<EffectivePool> effective_pools(const Config& config);

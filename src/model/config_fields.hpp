@@ -54,7 +54,52 @@ template <>
 inline constexpr Field field<&model::Pool::connectionTracking> = {
     .doc = "what is remembered about flows: off = nothing, a flow follows the table; exceptions = "
            "while the table changes, the flows that must stay where they are; full = all, which is "
-           "what nat needs"};
+           "what nat, roundRobin, leastConnections and maxConnections need; absent: full where it is "
+           "needed, xdp.connectionTracking otherwise"};
+template <>
+inline constexpr Field field<&model::Pool::algorithm> = {
+    .doc = "who gets a new flow: maglev = its hash decides, the same on every balancer; roundRobin "
+           "= by turns; leastConnections = who has the fewest flows for its weight; absent: "
+           "xdp.algorithm"};
+template <>
+inline constexpr Field field<&model::Pool::affinity> = {
+    .doc = "source: all flows of a client go to one backend; with full tracking they stay there "
+           "until the client was silent for xdp.flowTimeouts.affinitySeconds"};
+template <>
+inline constexpr Field field<&model::Backend::maxConnections> = {
+    .doc = "flows that it may have at a time; new ones go to others, and are dropped where nobody "
+           "may have another; absent: any number",
+    .min = 1,
+    .max = 1000000};
+template <>
+inline constexpr Field field<&model::XdpSettings::algorithm> = {
+    .doc = "of pools that do not say otherwise"};
+template <>
+inline constexpr Field field<&model::XdpSettings::connectionTracking> = {
+    .doc = "of pools that do not say otherwise and need no full tracking"};
+template <>
+inline constexpr Field field<&model::XdpSettings::flowTimeouts> = {
+    .doc = "how long flows that are tracked in full are remembered without a packet"};
+template <>
+inline constexpr Field field<&model::FlowTimeouts::tcpOpenSeconds> = {
+    .doc = "an established TCP connection", .min = 10, .max = 86400, .unit = "s"};
+template <>
+inline constexpr Field field<&model::FlowTimeouts::tcpClosingSeconds> = {
+    .doc = "a TCP connection that has closed; absent: 2 with nat, which sees both ends close, and 60 "
+           "with direct return, which sees the client's only",
+    .min = 1,
+    .max = 3600,
+    .unit = "s"};
+template <>
+inline constexpr Field field<&model::FlowTimeouts::udpSeconds> = {
+    .doc = "a UDP flow", .min = 1, .max = 3600, .unit = "s"};
+template <>
+inline constexpr Field field<&model::FlowTimeouts::affinitySeconds> = {
+    .doc = "where a client's next flow goes, after its last packet", .min = 16, .max = 604800, .unit = "s"};
+template <>
+inline constexpr Field field<&model::MaglevSettings::rebalanceStrategy> = {
+    .doc = "what a changed table does to flows that live: minimalDisruption = those that are "
+           "tracked stay where they are; immediate = every packet follows the new table at once"};
 template <>
 inline constexpr Field field<&model::Backend::drain> = {
     .doc = "true keeps its flows and gives it no new one; needs connectionTracking"};

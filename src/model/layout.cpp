@@ -38,6 +38,8 @@ std::map<std::string, PoolLayout> lay_out(const Config& config, const Unread& un
     pools[pool.name] = {.forwarding = pool.forwarding,
                         .forwarding_known = !unread.covers("/xdp/forwarding"),
                         .preserve_client_address = pool.preserve_client_address,
+                        .algorithm = pool.algorithm,
+                        .algorithm_known = !unread.covers("/xdp/algorithm"),
                         .table_size = pool.table_size,
                         .backends = {}};
   for (std::size_t i = 0; i < config.pools.size(); i++) {
@@ -46,8 +48,12 @@ std::map<std::string, PoolLayout> lay_out(const Config& config, const Unread& un
     auto& layout = pools[pool.name];
     if (pool.forwarding)
       layout.forwarding_known = true;
+    if (pool.algorithm)
+      layout.algorithm_known = true;
     if (unread.covers(pointer + "/forwarding") || unread.covers(pointer + "/name"))
       layout.forwarding_known = false;
+    if (unread.covers(pointer + "/algorithm") || unread.covers(pointer + "/name"))
+      layout.algorithm_known = false;
     for (std::size_t k = 0; pool.name != default_pool && k < pool.backends.size(); k++) {
       const auto place = pointer + "/backends/" + std::to_string(k);
       if (!unread.covers(place))

@@ -34,6 +34,8 @@ struct PoolLayout {
   Forwarding forwarding = Forwarding::nat;
   bool forwarding_known = true;  ///< false: the document's value could not be read
   bool preserve_client_address = false;
+  Algorithm algorithm = Algorithm::maglev;
+  bool algorithm_known = true;  ///< likewise
   std::uint32_t table_size = 0;
   std::vector<PlacedBackend> backends;  ///< of those that could be read
 };

@@ -121,21 +121,49 @@ class Validator {
           forwarding != Forwarding::nat && readable(pointer))
         fault(pointer, "only nat can preserve the client's address; dsr-l2 and dsr-ipip always do",
               "leave it out, or set forwarding to nat");
-      check_tracking(i, pool, forwarding);
+      check_tracking(i, pool);
     }
   }
 
-  void check_tracking(std::size_t i, const Pool& pool, Forwarding forwarding) {
+  static bool limits_connections(const PoolLayout& pool) {
+    return std::ranges::any_of(pool.backends, [](const PlacedBackend& placed) {
+      return placed.backend->maxConnections.has_value();
+    });
+  }
+
+  void check_tracking(std::size_t i, const Pool& pool) {
     const auto pointer = at("pools", i, "connectionTracking");
-    if (!pool.connectionTracking || !pools_.at(pool.name).forwarding_known || !readable(pointer))
+    const auto& layout = pools_.at(pool.name);
+    if (!pool.connectionTracking || *pool.connectionTracking == Tracking::full || !readable(pointer))
       return;
-    const bool nat = forwarding == Forwarding::nat;
-    if (nat && *pool.connectionTracking != Tracking::full)
-      fault(pointer, "nat cannot do without full tracking: replies are found by it",
-            "leave it out, or set it to full");
-    if (!nat && *pool.connectionTracking == Tracking::full)
-      fault(pointer, "full tracking is for nat; Maglev needs exceptions at most",
-            "leave it out, or set it to exceptions or off");
+    const std::string cure = "leave it out, or set it to full";
+    if (layout.forwarding_known && layout.forwarding == Forwarding::nat)
+      fault(pointer, "nat cannot do without full tracking: replies are found by it", cure);
+    else if (layout.algorithm_known && layout.algorithm != Algorithm::maglev)
+      fault(pointer,
+            (layout.algorithm == Algorithm::roundRobin ? "roundRobin" : "leastConnections") +
+                std::string(" cannot do without full tracking: only Maglev finds a flow's backend "
+                            "again by its hash"),
+            cure);
+    else if (limits_connections(layout))
+      fault(pointer, "maxConnections cannot do without full tracking: connections are counted by it",
+            cure);
+  }
+
+  /// The kernel's LRU hash, which such nat flows are kept in, throws flows out unseen.
+  void check_counting(std::size_t index, const Service& service, const PoolLayout& pool) {
+    const bool least = pool.algorithm == Algorithm::leastConnections;
+    const bool many_ports = service.port == 0 || last_port(service) > service.port;
+    if (pool.forwarding != Forwarding::nat || !pool.algorithm_known ||
+        (!least && !limits_connections(pool)) ||
+        (service.address.is_v4() && !many_ports && !pool.preserve_client_address))
+      return;
+    fault(at("services", index, "pool"),
+          std::string(least ? "leastConnections" : "maxConnections") + " of pool " + service.pool +
+              " cannot count the flows of service '" + service.name +
+              "': with nat that takes IPv4, one port, and no preserveClientAddress",
+          least ? "use roundRobin or maglev, or a forwarding of dsr-l2 or dsr-ipip"
+                : "leave maxConnections out, or use a forwarding of dsr-l2 or dsr-ipip");
   }
 
   void check_backends() {
@@ -272,8 +300,10 @@ class Validator {
           !readable(at("services", i, "pool")))
         continue;
       check_families(i, service, pool->second);
-      if (readable(at("services", i, "port")))
+      if (readable(at("services", i, "port")) && readable(at("services", i, "portEnd"))) {
         check_ports(service, pool->second);
+        check_counting(i, service, pool->second);
+      }
     }
   }
 

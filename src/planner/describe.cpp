@@ -49,6 +49,9 @@ struct Describe {
   std::string operator()(const SwapFront& step) const {
     return "switch to a new front of " + counted(step.services.size(), "service");
   }
+  std::string operator()(const ForgetFlows& step) const {
+    return "forget the flows of pool " + step.pool + " that its table no longer leads to";
+  }
   std::string operator()(const ForgetTable& step) const {
     if (step.slots == 0)
       return "forget pool " + step.pool + ", which had no slots";

@@ -30,6 +30,7 @@ struct BackendImage {
   bool preserve_client_address = false;
   bool enabled = true;  ///< false: its flows move to others
   std::uint16_t weight = 1;
+  std::uint32_t max_connections = 0;  ///< 0: any number
   /// Way out. Of the names and texts in it only what the kernel's map holds counts: ifindex, MACs,
   /// mtu, resolved.
   std::uint32_t ifindex = 0;
@@ -48,6 +49,10 @@ struct BackendImage {
 struct TableImage {
   std::uint32_t base = 0;  ///< first slot in the arena
   std::uint16_t hash_functions = 1;
+  /// Maglev: the lookup table; otherwise each backend as often as its weight says, well mixed.
+  model::Algorithm algorithm = model::Algorithm::maglev;
+  model::Affinity affinity = model::Affinity::none;
+  bool tracked = false;  ///< direct return whose flows are all remembered
   std::vector<std::uint16_t> slots;  ///< backend ids; empty: the pool has no enabled backend
   /// Of slots in transition; empty: none is. Otherwise one for each slot, 0 where it is settled, as
   /// planner/phases.hpp packs them.
@@ -96,6 +101,16 @@ struct AccessImage {
   bool operator==(const AccessImage&) const = default;
 };
 
+/// Seconds without a packet after which what is remembered of a flow is over.
+struct IdleImage {
+  std::uint32_t tcp = 3600;
+  std::uint32_t closing = 2;             ///< where both ends are seen
+  std::uint32_t closing_one_sided = 60;  ///< where only the client is
+  std::uint32_t udp = 60;
+  std::uint32_t affinity = 10800;
+  bool operator==(const IdleImage&) const = default;
+};
+
 /// All that the data plane holds.
 struct Image {
   std::map<BackendKey, BackendImage> backends;
@@ -104,6 +119,7 @@ struct Image {
   std::map<std::string, InterfaceImage> interfaces;  ///< by name, attached ones
   model::Fragments fragments = model::Fragments::pass;
   AccessImage access;
+  IdleImage idle;
   bool operator==(const Image&) const = default;
 };
 

@@ -37,10 +37,12 @@ bool front_differs(const Image& before, const Image& after) {
     return a.first == b.first && a.second.base == b.second.base &&
            a.second.slots.size() == b.second.slots.size() &&
            a.second.holder_base == b.second.holder_base &&
-           a.second.holders.size() == b.second.holders.size();
+           a.second.holders.size() == b.second.holders.size() &&
+           a.second.algorithm == b.second.algorithm && a.second.affinity == b.second.affinity &&
+           a.second.tracked == b.second.tracked;
   };
   return before.services != after.services || before.fragments != after.fragments ||
-         before.access != after.access ||
+         before.access != after.access || before.idle != after.idle ||
          !std::ranges::equal(before.tables, after.tables, same_range) ||
          reply_addresses(before) != reply_addresses(after) ||
          pool_forwarding(before) != pool_forwarding(after);
@@ -57,9 +59,12 @@ PoolEffect effect_of(const std::string& pool, const TableImage* before, const Ta
   PoolEffect effect{.pool = pool, .slots = static_cast<std::uint32_t>(after.slots.size())};
   if (!before || before->slots.empty())
     return effect;
-  effect.moved = maglev::moved(before->slots, after.slots);
   for (const auto id : before->slots)
     effect.unavoidable += !members_after.contains(id);
+  // Where backends take turns, only new flows meet the table.
+  effect.moved = after.algorithm == model::Algorithm::maglev
+                     ? maglev::moved(before->slots, after.slots)
+                     : effect.unavoidable;
   return effect;
 }
 
@@ -71,7 +76,9 @@ void add_table_steps(Plan& plan, const Image& running) {
     if (known && before->second == table)
       continue;
     if (known && before->second.slots == table.slots && before->second.base == table.base &&
-        before->second.hash_functions == table.hash_functions) {
+        before->second.hash_functions == table.hash_functions &&
+        before->second.algorithm == table.algorithm && before->second.affinity == table.affinity &&
+        before->second.tracked == table.tracked) {
       marks.push_back(MarkSlots{pool, table});
       continue;
     }
@@ -82,6 +89,18 @@ void add_table_steps(Plan& plan, const Image& running) {
         table.holders, [](auto word) { return word != 0 && !(word & SL_HOLDER_PINNED); }));
   }
   std::ranges::move(marks, std::back_inserter(plan.steps));
+}
+
+/// Where the operator wants that flows follow the table at once.
+void add_forget_flows_steps(Plan& plan, const Image& running, const model::Config& wanted) {
+  if (wanted.maglev.rebalanceStrategy != model::Rebalance::immediate)
+    return;
+  for (const auto& [pool, table] : plan.after.tables) {
+    const auto before = running.tables.find(pool);
+    if (before != running.tables.end() && table.algorithm == model::Algorithm::maglev &&
+        (before->second.slots != table.slots || !before->second.holders.empty()))
+      plan.steps.push_back(ForgetFlows{pool});
+  }
 }
 
 void add_forget_steps(Plan& plan, const Image& running) {
@@ -136,7 +155,9 @@ Result<Plan> make_plan(const Image& running, const model::Config& wanted,
   if (const auto& access = plan.after.access; access.entries && access.list != running.access.list)
     plan.steps.push_back(FillAccessList{access, access_entries(wanted.security)});
   if (front_differs(running, plan.after))
-    plan.steps.push_back(SwapFront{plan.after.services, plan.after.fragments, plan.after.access});
+    plan.steps.push_back(SwapFront{plan.after.services, plan.after.fragments, plan.after.access,
+                                   plan.after.idle});
+  add_forget_flows_steps(plan, running, wanted);
   add_forget_steps(plan, running);
   add_detach_steps(plan, running);
   return plan;

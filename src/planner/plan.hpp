@@ -45,6 +45,12 @@ struct SwapFront {
   std::map<ServiceKey, ServiceImage> services;
   model::Fragments fragments = model::Fragments::pass;
   AccessImage access = {};
+  IdleImage idle = {};
+};
+/// Drops what is remembered of flows that the pool's table no longer leads to: from here on every
+/// packet follows it.
+struct ForgetFlows {
+  std::string pool;
 };
 /// Frees a range that no service points to any more (after a grace period).
 struct ForgetTable {
@@ -61,8 +67,8 @@ struct Detach {
   std::string interface;
 };
 /// In the order in which a plan has them.
-using Step = std::variant<Attach, PutBackend, FillTable, MarkSlots, FillAccessList, SwapFront, ForgetTable,
-                          RemoveBackend, Detach>;
+using Step = std::variant<Attach, PutBackend, FillTable, MarkSlots, FillAccessList, SwapFront,
+                          ForgetFlows, ForgetTable, RemoveBackend, Detach>;
 
 /// How many slots of a pool's table change hands.
 struct PoolEffect {

@@ -10,6 +10,7 @@
 #include "planner/access.hpp"
 #include "planner/phases.hpp"
 #include "planner/room.hpp"
+#include "planner/rotation.hpp"
 #include "planner/ways.hpp"
 
 namespace sluice::planner {
@@ -36,6 +37,7 @@ class Builder {
   Result<Image> build() {
     warn_of_foreign_sources();
     image_.fragments = config_.xdp.fragments;
+    image_.idle = idle_of(config_.xdp.flowTimeouts);
     add_access();
     const auto pools = model::effective_pools(config_);
     if (auto added = add_interfaces(); !added)
@@ -81,6 +83,15 @@ class Builder {
     return {pool.name, backend.ip, backend.port.value_or(0)};
   }
 
+  static IdleImage idle_of(const model::FlowTimeouts& timeouts) {
+    const IdleImage standard;
+    return {.tcp = timeouts.tcpOpenSeconds,
+            .closing = timeouts.tcpClosingSeconds.value_or(standard.closing),
+            .closing_one_sided = timeouts.tcpClosingSeconds.value_or(standard.closing_one_sided),
+            .udp = timeouts.udpSeconds,
+            .affinity = timeouts.affinitySeconds};
+  }
+
   Result<void> add_backends(const model::EffectivePool& pool) {
     for (std::size_t i = 0; i < pool.backends.size(); i++) {
       const auto& backend = pool.backends[i];
@@ -88,7 +99,8 @@ class Builder {
       BackendImage entry{.forwarding = pool.forwarding,
                          .preserve_client_address = pool.preserve_client_address,
                          .enabled = backend.enabled,
-                         .weight = backend.weight};
+                         .weight = backend.weight,
+                         .max_connections = backend.maxConnections.value_or(0)};
       if (const auto known = running_.backends.find(key); known != running_.backends.end())
         entry.id = known->second.id;
       else if (const auto id = backend_ids_.take())
@@ -180,13 +192,20 @@ class Builder {
     }
     warn_of_unusable(pool, all.size(), resolved.size());
     warn_of_drain(pool);
-    auto slots =
-        maglev::build(resolved.empty() ? all : resolved, pool.table_size, pool.hash_functions);
+    const auto& members = resolved.empty() ? all : resolved;
+    auto slots = pool.algorithm == model::Algorithm::maglev
+                     ? maglev::build(members, pool.table_size, pool.hash_functions)
+                     : rotation(members, pool.table_size);
     if (slots.empty())
       slots.assign(pool.table_size, 0);  // nobody for new flows; old ones may have a holder
     const auto running = running_.tables.find(pool.name);
     const bool known = running != running_.tables.end();
-    TableImage table{.hash_functions = pool.hash_functions, .slots = std::move(slots)};
+    TableImage table{.hash_functions = pool.hash_functions,
+                     .algorithm = pool.algorithm,
+                     .affinity = pool.affinity,
+                     .tracked = pool.forwarding != model::Forwarding::nat &&
+                                pool.tracking == model::Tracking::full,
+                     .slots = std::move(slots)};
     if (known)
       table.holders = holders_of(pool, running->second, table.slots);
     if (all.empty() && table.holders.empty())
@@ -220,7 +239,8 @@ class Builder {
   /// The holders of the new table's slots: empty if no flow needs to be told from others.
   std::vector<std::uint32_t> holders_of(const model::EffectivePool& pool, const TableImage& running,
                                         const std::vector<std::uint16_t>& owners) const {
-    if (pool.tracking != model::Tracking::exceptions || running.slots.size() != owners.size())
+    if (pool.tracking != model::Tracking::exceptions || running.slots.size() != owners.size() ||
+        config_.maglev.rebalanceStrategy == model::Rebalance::immediate)
       return {};
     const auto alive_by_id = living_backends();
     auto slots = transition::change(unpack(running, options_.now), owners,

@@ -67,18 +67,40 @@ struct Entry {
 };
 using Entries = std::vector<Entry>;
 
-/// How a service's packets are looked up follows from the backends of its pool, which all have the
-/// same forwarding.
+/// How a service's packets are looked up follows from its pool: from its table, and from its
+/// backends, which all have the same forwarding.
 __u32 flags_of(const planner::Image& image, const planner::ServiceKey& key,
                const std::string& pool) {
+  const bool one_ipv4_port = key.address.is_v4() && key.port != 0 && key.port_end == 0;
+  __u32 flags = 0;
+  if (const auto table = image.tables.find(pool); table != image.tables.end())
+    flags = table_flags(table->second);
+  if (flags & SL_SERVICE_TRACKED && !one_ipv4_port)
+    flags |= SL_SERVICE_HASHED_KEY;
   const auto first = image.backends.lower_bound({pool, IpAddress(), 0});
-  if (first == image.backends.end() || first->first.pool != pool ||
-      first->second.forwarding != model::Forwarding::nat)
-    return 0;
-  // The narrow table knows one port of a service.
-  const bool narrow = key.address.is_v4() && key.port != 0 && key.port_end == 0 &&
-                      !first->second.preserve_client_address;
-  return SL_SERVICE_NAT | (narrow ? SL_SERVICE_NAT4 : 0);
+  if (first != image.backends.end() && first->first.pool == pool &&
+      first->second.forwarding == model::Forwarding::nat) {
+    flags |= SL_SERVICE_NAT;
+    // The narrow table knows one port of a service.
+    if (one_ipv4_port && !first->second.preserve_client_address)
+      flags |= SL_SERVICE_NAT4;
+  }
+  return flags;
+}
+
+/// The backends among which the least loaded one is found by looking at all, if they are so few.
+sl_members members_of(const planner::TableImage& table) {
+  sl_members members{};
+  if (table.algorithm != model::Algorithm::leastConnections)
+    return members;
+  std::set<std::uint16_t> ids;
+  for (const auto id : table.slots)
+    if (id && ids.insert(id).second && ids.size() > SL_EXACT_MEMBERS)
+      return members;
+  for (std::size_t i = 0; !ids.empty() && i < SL_EXACT_MEMBERS;)
+    for (auto id = ids.begin(); id != ids.end() && i < SL_EXACT_MEMBERS; ++id)
+      members.id[i++] = *id;
+  return members;
 }
 
 sl_access access_of(const planner::AccessImage& access) {
@@ -105,6 +127,7 @@ Entries entries_of(const planner::Image& image, const std::map<IpAddress, std::u
     if (access_of(image.access).on)
       entry.flags |= SL_SERVICE_GUARDED;
     entry.base = entry.holders = SL_NO_SLOT;
+    entry.ports_mask = entry.flags & SL_SERVICE_AFFINE ? 0 : 0xffffffff;
     entry.settings = service.answer_echo ? SL_SETTING_ANSWERS_ECHO : 0;
     entry.slots = 1;
     if (const auto table = image.tables.find(service.pool);
@@ -326,6 +349,31 @@ std::uint64_t fragments_of(model::Fragments fragments) {
   return SL_FRAGMENTS_PASS;
 }
 
+sl_idle idle_of(const planner::IdleImage& idle) {
+  return {.opening = SL_IDLE_OPENING,
+          .tcp = idle.tcp,
+          .closing = idle.closing,
+          .closing_one_sided = idle.closing_one_sided,
+          .udp = idle.udp,
+          .affinity = idle.affinity,
+          .pad = {}};
+}
+
+__u32 table_flags(const planner::TableImage& table) {
+  __u32 flags = table.tracked ? SL_SERVICE_TRACKED : 0u;
+  if (table.affinity == model::Affinity::source)
+    flags |= SL_SERVICE_AFFINE;
+  switch (table.algorithm) {
+  case model::Algorithm::roundRobin:
+    return flags | SL_SERVICE_ROUND_ROBIN;
+  case model::Algorithm::leastConnections:
+    return flags | SL_SERVICE_LEAST_CONNECTIONS;
+  case model::Algorithm::maglev:
+    break;
+  }
+  return flags;
+}
+
 std::uint64_t service_seed(const planner::ServiceKey& key) {
   const auto words = words6(key.address);
   const std::uint64_t rest = std::uint64_t{key.port_end} << 24 | std::uint64_t{key.port} << 8 |
@@ -337,6 +385,10 @@ Result<void> build_front(const planner::Image& image, sl_front& front) {
   std::memset(&front, 0, sizeof front);
   front.fragments = fragments_of(image.fragments);
   front.access = access_of(image.access);
+  front.idle = idle_of(image.idle);
+  for (const auto& [key, service] : image.services)
+    if (const auto table = image.tables.find(service.pool); table != image.tables.end())
+      front.members[service.id] = members_of(table->second);
   const auto ids = number_addresses(image);
   for (const auto& [key, backend] : image.backends)
     if (backend.forwarding == model::Forwarding::nat && backend.preserve_client_address)

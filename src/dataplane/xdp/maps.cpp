@@ -38,6 +38,7 @@ constexpr Layout layouts[] = {
     {".bss.records", sizeof(sl_bucket) << SL_RECORD_BITS},
     {".bss.ways", SL_WAYS * sizeof(sl_way)},
     {".bss.vips", SL_MAX_SERVICES * sizeof(sl_vip)},
+    {".bss.loads", sizeof(sl_loads)},
     {"backend_pool", sizeof(sl_backend)},
     {"xdp_stats_map", sizeof(sl_stats)},
     {"nat_flows", sizeof(sl_flow)},

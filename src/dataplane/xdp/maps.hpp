@@ -30,6 +30,7 @@ class Maps {
   std::span<sl_flow_line> flows() const { return memory<sl_flow_line>(".bss.flows"); }
   std::span<sl_flow_line> opening() const { return memory<sl_flow_line>(".bss.opening"); }
   std::span<sl_bucket> records() const { return memory<sl_bucket>(".bss.records"); }
+  sl_loads& loads() const { return memory<sl_loads>(".bss.loads")[0]; }
   std::span<sl_vip> vips() const { return memory<sl_vip>(".bss.vips"); }
   std::span<sl_backend> backend_pool() const { return memory<sl_backend>("backend_pool"); }
   /// One for each possible CPU.

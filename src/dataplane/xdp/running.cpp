@@ -7,9 +7,23 @@ namespace sluice::dataplane::xdp {
 
 namespace {
 
+model::Algorithm algorithm_of(std::uint32_t flags) {
+  if (flags & SL_SERVICE_ROUND_ROBIN)
+    return model::Algorithm::roundRobin;
+  return flags & SL_SERVICE_LEAST_CONNECTIONS ? model::Algorithm::leastConnections
+                                              : model::Algorithm::maglev;
+}
+
 planner::TableImage read_table(const Maps& maps, std::uint32_t base, std::uint32_t slots,
-                               std::uint32_t holders, std::uint16_t hash_functions) {
-  planner::TableImage table{.base = base, .hash_functions = hash_functions, .slots = {}};
+                               std::uint32_t holders, std::uint16_t hash_functions,
+                               std::uint32_t flags) {
+  planner::TableImage table{.base = base,
+                            .hash_functions = hash_functions,
+                            .algorithm = algorithm_of(flags),
+                            .affinity = flags & SL_SERVICE_AFFINE ? model::Affinity::source
+                                                                  : model::Affinity::none,
+                            .tracked = (flags & SL_SERVICE_TRACKED) != 0,
+                            .slots = {}};
   if (std::uint64_t{base} + slots > SL_SLOT_ARENA)
     return table;
   table.slots.reserve(slots);
@@ -36,7 +50,7 @@ void prefer_range_of_service(const Maps& maps, const sl_service& service, const 
                                                   : table->second.slots.size() == slots &&
                                                         (slots == 0 || table->second.base == base);
   if (!agrees)
-    image.tables.insert_or_assign(pool, read_table(maps, base, slots, service.holders, 0));
+    image.tables.insert_or_assign(pool, read_table(maps, base, slots, service.holders, 0, service.flags));
 }
 
 /// Calls `visit(service, label)` for every service of the active front. A label that is not the
@@ -110,7 +124,8 @@ planner::Image read_image(const Maps& maps) {
     if (label.pool[0])
       image.tables.emplace(name_in(label.pool),
                            read_table(maps, label.base, label.slots, label.holders,
-                                      static_cast<std::uint16_t>(label.hash_functions)));
+                                      static_cast<std::uint16_t>(label.hash_functions),
+                                      label.flags));
   for_each_service(maps, [&](const sl_service& service, const sl_service_label& label) {
     prefer_range_of_service(maps, service, std::string(name_in(label.pool)), image);
   });
