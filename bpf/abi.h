@@ -166,6 +166,7 @@ struct sl_idle {
 	__u32 affinity;          /* a client without flows */
 	__u32 pad[10];
 };
+#define SL_IDLE_OPENING 10
 
 /* Between how many backends the least loaded is found by looking at all of them. */
 #define SL_EXACT_MEMBERS 16 /* a power of two */

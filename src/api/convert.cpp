@@ -97,7 +97,9 @@ StatsView stats_view(const model::Config& config, const dataplane::Counters& cou
       const auto key = key_of(pool.name, backend);
       BackendStats stats{
           .id = flat_id(key), .pool = pool.name, .ip = backend.ip, .port = backend.port};
-      set_traffic(stats, traffic_of(counters.backends, key));
+      const auto traffic = traffic_of(counters.backends, key);
+      set_traffic(stats, traffic);
+      stats.activeConnections = traffic.active;
       view.backends.push_back(std::move(stats));
     }
   return view;
@@ -174,6 +176,7 @@ std::vector<BackendView> backend_views(const model::EffectivePool& pool,
                      .weight = backend.weight,
                      .enabled = backend.enabled,
                      .drain = backend.drain,
+                     .maxConnections = backend.maxConnections,
                      .label = backend.label,
                      .tags = backend.tags,
                      .datacenter = backend.datacenter,
@@ -191,7 +194,9 @@ std::vector<BackendView> backend_views(const model::EffectivePool& pool,
     const auto hop = state.topology.next_hops.find(backend.ip);
     if (!resolved && hop != state.topology.next_hops.end() && !hop->second.problem.empty())
       view.problem = hop->second.problem;
-    set_traffic(view.stats, traffic_of(counters.backends, key));
+    const auto traffic = traffic_of(counters.backends, key);
+    set_traffic(view.stats, traffic);
+    view.activeConnections = traffic.active;
     views.push_back(std::move(view));
   }
   return views;
@@ -205,7 +210,9 @@ PoolView pool_view(const model::EffectivePool& pool, const control::State& state
   return {.name = pool.name,
           .forwarding = pool.forwarding,
           .preserveClientAddress = pool.preserve_client_address,
+          .algorithm = pool.algorithm,
           .connectionTracking = pool.tracking,
+          .affinity = pool.affinity,
           .slotsLearning = slots.learning,
           .slotsPinned = slots.pinned,
           .tableSize = pool.table_size,

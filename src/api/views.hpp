@@ -83,31 +83,35 @@ struct BackendView {
   std::uint16_t weight = 1;
   bool enabled = true;
   bool drain = false;
+  std::optional<std::uint32_t> maxConnections;
   std::optional<std::string> label;
   std::vector<std::string> tags;
   std::optional<std::string> datacenter, rack;
   BackendState state = BackendState::active;
   std::optional<std::string> problem;
   std::uint32_t slots = 0;
+  std::uint32_t activeConnections = 0;  ///< that are tracked in full and have not closed
   TrafficView stats;
 };
 BOOST_DESCRIBE_STRUCT(BackendView, (),
-                      (id, pool, ip, port, weight, enabled, drain, label, tags, datacenter, rack,
-                       state, problem, slots, stats))
+                      (id, pool, ip, port, weight, enabled, drain, maxConnections, label, tags,
+                       datacenter, rack, state, problem, slots, activeConnections, stats))
 
 struct PoolView {
   std::string name;
   model::Forwarding forwarding = model::Forwarding::nat;
   bool preserveClientAddress = false;
+  model::Algorithm algorithm = model::Algorithm::maglev;
   model::Tracking connectionTracking = model::Tracking::full;
+  model::Affinity affinity = model::Affinity::none;
   std::uint32_t slotsLearning = 0, slotsPinned = 0;  ///< of slots that are changing hands
   std::uint32_t tableSize = 0;
   std::uint16_t hashFunctions = 1;
   std::vector<BackendView> backends;
 };
 BOOST_DESCRIBE_STRUCT(PoolView, (),
-                      (name, forwarding, preserveClientAddress, connectionTracking, slotsLearning,
-                       slotsPinned, tableSize, hashFunctions, backends))
+                      (name, forwarding, preserveClientAddress, algorithm, connectionTracking,
+                       affinity, slotsLearning, slotsPinned, tableSize, hashFunctions, backends))
 
 struct ServiceView {
   std::string name;
@@ -161,10 +165,11 @@ struct BackendStats {
   std::optional<std::uint16_t> port;
   std::uint64_t packets = 0, bytes = 0, replyPackets = 0, replyBytes = 0;
   std::uint64_t opened = 0, closed = 0, dropped = 0, unresolved = 0;
+  std::uint32_t activeConnections = 0;
 };
 BOOST_DESCRIBE_STRUCT(BackendStats, (),
                       (id, pool, ip, port, packets, bytes, replyPackets, replyBytes, opened, closed,
-                       dropped, unresolved))
+                       dropped, unresolved, activeConnections))
 
 struct StatsView {
   std::int64_t timestamp = 0;  ///< ms since the epoch

@@ -357,11 +357,13 @@ class Commands {
 
   /// Fields of a backend that may be given at adding and at changing.
   struct Fields {
-    std::optional<unsigned> weight;
+    std::optional<unsigned> weight, max_connections;
     std::string label, datacenter, rack;
     std::vector<std::string> tags;
     void add_to(CLI::App* command) {
       command->add_option("--weight", weight, "1 to 100");
+      command->add_option("--max-connections", max_connections,
+                          "flows that it may have at a time; 0: any number");
       command->add_option("--label", label, "name for people");
       command->add_option("--datacenter", datacenter);
       command->add_option("--rack", rack);
@@ -370,6 +372,8 @@ class Commands {
     void write(json::object& body) const {
       if (weight)
         body["weight"] = *weight;
+      if (max_connections)
+        body["maxConnections"] = *max_connections ? json::value(*max_connections) : nullptr;
       if (!label.empty())
         body["label"] = label;
       if (!datacenter.empty())

@@ -176,10 +176,12 @@ std::string render_pools(View pools, bool colour) {
 std::string render_backends(View backends, bool colour) {
   std::map<std::string, double> slots;
   bool labels = false;
+  bool counted = false;
   bool problems = false;
   for (const View backend : backends.items()) {
     slots[backend["pool"].text()] += static_cast<double>(backend["slots"].number());
     labels = labels || backend["label"];
+    counted = counted || backend["activeConnections"].number() != 0;
     problems = problems || !backend["problem"].text().empty();
   }
   Table table{"ID",
@@ -190,6 +192,7 @@ std::string render_backends(View backends, bool colour) {
               ">PACKETS",
               ">BYTES",
               ">OPENED",
+              counted ? ">ACTIVE" : "",
               labels ? "LABEL" : "",
               problems ? "PROBLEM" : ""};
   for (const View backend : backends.items()) {
@@ -200,8 +203,8 @@ std::string render_backends(View backends, bool colour) {
                Cell(state, tone_of_state(state)),
                format_share(static_cast<double>(backend["slots"].number()), slots[pool]),
                count_of(stats, "packets"), format_bytes(stats["bytes"].number()),
-               count_of(stats, "opened"), backend["label"].text(),
-               Cell(backend["problem"].text(), Tone::bad)});
+               count_of(stats, "opened"), count_of(backend, "activeConnections"),
+               backend["label"].text(), Cell(backend["problem"].text(), Tone::bad)});
   }
   return table.empty() ? "no backends; see: sluicectl backend add --help\n" : table.render(colour);
 }

@@ -27,6 +27,7 @@ struct Traffic {
   std::uint64_t reply_packets = 0, reply_bytes = 0;  ///< nat only
   std::uint64_t opened = 0, closed = 0;
   std::uint64_t dropped = 0, unresolved = 0;
+  std::uint32_t active = 0;  ///< backends only: flows now, of those that are tracked in full
 };
 
 /// Summed over all CPUs, since the maps were made.

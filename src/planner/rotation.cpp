@@ -1,5 +1,5 @@
-// Lays out turns: the k-th of a member with weight w is due at (2k + 1) / w, whoever is due first goes
-// first.
+// Lays out turns: the k-th of a member with weight w is due at (2k + 1) / w, whoever is due first
+// goes first.
 #include "planner/rotation.hpp"
 
 #include <numeric>

@@ -2,6 +2,7 @@
 
 #include <linux/bpf.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstring>
 
@@ -61,10 +62,16 @@ Counters read_counters(const Maps& maps, const std::map<std::string, std::uint32
     counters.services.emplace(key, sum(maps, [&](const sl_stats& stats) -> const sl_traffic& {
                                 return stats.service[service.id];
                               }));
-  for (const auto& [key, backend] : read_backends(maps))
-    counters.backends.emplace(key, sum(maps, [&](const sl_stats& stats) -> const sl_traffic& {
-                                return stats.backend[backend.id];
-                              }));
+  for (const auto& [key, backend] : read_backends(maps)) {
+    auto traffic = sum(maps, [&](const sl_stats& stats) -> const sl_traffic& {
+      return stats.backend[backend.id];
+    });
+    const auto active =
+        std::atomic_ref(maps.loads().backend[backend.id].active).load(std::memory_order_relaxed);
+    // A flow that ends on one CPU before it is counted on another leaves less than nothing.
+    traffic.active = std::max(static_cast<std::int32_t>(active), 0);
+    counters.backends.emplace(key, traffic);
+  }
   return counters;
 }
 
@@ -86,6 +93,7 @@ Totals read_totals(const Maps& maps) {
 void clear_backend(const Maps& maps, std::uint32_t id) {
   for (auto& stats : maps.stats())
     stats.backend[id] = {};
+  std::atomic_ref(maps.loads().backend[id].active).store(0, std::memory_order_relaxed);
 }
 
 bool clear_service(const Maps& maps, std::uint32_t id) {

@@ -18,6 +18,10 @@ std::uint64_t service_seed(const planner::ServiceKey& key);
 /// enum sl_fragments.
 std::uint64_t fragments_of(model::Fragments fragments);
 
+/// What a pool's services have from its table: SL_SERVICE_TRACKED, _AFFINE, and how a new flow's
+/// backend is chosen.
+__u32 table_flags(const planner::TableImage& table);
+
 /// 6 or 17.
 std::uint8_t protocol_number(model::Protocol protocol);
 

@@ -39,7 +39,7 @@ class Loader::Transaction {
  public:
   explicit Transaction(Loader& loader)
       : loader_(loader), active_(loader.maps_.control().active),
-        backends_(copy(loader.maps_.backend_pool())),
+        backends_(copy(loader.maps_.backend_pool())), loads_(loader.maps_.loads()),
         backend_labels_(copy(loader.maps_.backend_labels())),
         service_labels_(copy(loader.maps_.service_labels())),
         table_labels_(copy(loader.maps_.table_labels())),
@@ -51,6 +51,8 @@ class Loader::Transaction {
   std::string undo() {
     const auto& maps = loader_.maps_;
     std::ranges::copy(backends_, maps.backend_pool().begin());
+    for (std::uint16_t id = 0; id < SL_MAX_BACKENDS; id++)
+      loader_.set_load(id, loads_.backend[id].weight, loads_.backend[id].limit);
     std::ranges::copy(backend_labels_, maps.backend_labels().begin());
     std::ranges::copy(service_labels_, maps.service_labels().begin());
     std::ranges::copy(table_labels_, maps.table_labels().begin());
@@ -91,6 +93,7 @@ class Loader::Transaction {
   Loader& loader_;
   std::uint32_t active_;
   std::vector<sl_backend> backends_;
+  sl_loads loads_;
   std::vector<sl_backend_label> backend_labels_;
   std::vector<sl_service_label> service_labels_;
   std::vector<sl_table_label> table_labels_;
@@ -121,6 +124,8 @@ Result<std::unique_ptr<Loader>> Loader::open(std::string_view instance) {
   auto attachments = Attachments::adopt(*folder, *maps);
   if (!attachments)
     return fail(attachments.error());
+  // A daemon that was killed while it took flows out may have miscounted.
+  recount_flows(*maps);
   return std::unique_ptr<Loader>(
       new Loader(std::move(*lock), std::move(*maps), std::move(*attachments)));
 }
@@ -206,6 +211,10 @@ Result<void> Loader::run_step(const planner::Plan& plan, const planner::Step& st
     return mark_slots(*mark);
   if (std::holds_alternative<planner::SwapFront>(step))
     return swap_front(plan);
+  if (const auto* forget = std::get_if<planner::ForgetFlows>(&step)) {
+    forget_flows_of_pool(maps_, plan.after, forget->pool);
+    return {};
+  }
   if (const auto* forget = std::get_if<planner::ForgetTable>(&step)) {
     // The memory needs no clearing: a free range is filled before anything points to it.
     if (!plan.after.tables.contains(forget->pool))
@@ -216,6 +225,7 @@ Result<void> Loader::run_step(const planner::Plan& plan, const planner::Step& st
   if (const auto* remove = std::get_if<planner::RemoveBackend>(&step)) {
     maps_.backend_pool()[remove->id] = {};
     maps_.backend_labels()[remove->id] = {};
+    set_load(remove->id, 0, 0);
     return {};
   }
   if (const auto* detach = std::get_if<planner::Detach>(&step))
@@ -258,7 +268,14 @@ Result<void> Loader::put_backend(const planner::PutBackend& step) {
     if (was[i] != becomes[i])
       std::atomic_ref(words[i]).store(becomes[i], std::memory_order_release);
   label = label_of(step.key, step.backend);
+  set_load(step.backend.id, step.backend.weight, step.backend.max_connections);
   return {};
+}
+
+void Loader::set_load(std::uint16_t id, std::uint32_t weight, std::uint32_t limit) {
+  auto& load = maps_.loads().backend[id];
+  std::atomic_ref(load.weight).store(weight, std::memory_order_relaxed);
+  std::atomic_ref(load.limit).store(limit, std::memory_order_relaxed);
 }
 
 Result<void> Loader::fill_table(const planner::FillTable& step) {
@@ -274,6 +291,7 @@ Result<void> Loader::fill_table(const planner::FillTable& step) {
   label->base = step.table.base;
   label->slots = static_cast<std::uint32_t>(step.table.slots.size());
   label->hash_functions = step.table.hash_functions;
+  label->flags = table_flags(step.table);
   label->holders = step.table.holders.empty() ? SL_NO_SLOT : step.table.holder_base;
   return {};
 }

@@ -58,6 +58,8 @@ class Loader final : public Dataplane {
   Result<void> run(const planner::Plan& plan);
   Result<void> run_step(const planner::Plan& plan, const planner::Step& step);
   Result<void> put_backend(const planner::PutBackend& step);
+  /// What the choice of a new flow's backend needs to know of this one.
+  void set_load(std::uint16_t id, std::uint32_t weight, std::uint32_t limit);
   Result<void> fill_table(const planner::FillTable& step);
   Result<void> mark_slots(const planner::MarkSlots& step);
   Result<void> write_slots(const std::string& pool, const planner::TableImage& table);

@@ -83,4 +83,15 @@ planner::Learned sweep_records(const Maps& maps, const planner::Image& image) {
   return learned;
 }
 
+void forget_records_of_backends(const Maps& maps, const std::set<std::uint16_t>& ids) {
+  for (auto& bucket : maps.records())
+    for (auto& word : bucket.record) {
+      std::atomic_ref place(word);
+      auto was = place.load(std::memory_order_relaxed);
+      const Record record{was};
+      if (record.kind() && ids.contains(record.backend()))
+        place.compare_exchange_strong(was, 0);
+    }
+}
+
 }  // namespace sluice::dataplane::xdp

@@ -46,11 +46,16 @@ void prefer_range_of_service(const Maps& maps, const sl_service& service, const 
   const auto base = service.base;
   const auto slots = service.base == SL_NO_SLOT ? 0 : service.slots;
   const auto table = image.tables.find(pool);
-  const bool agrees = table == image.tables.end() ? slots == 0
-                                                  : table->second.slots.size() == slots &&
-                                                        (slots == 0 || table->second.base == base);
+  constexpr std::uint32_t of_table = SL_SERVICE_TRACKED | SL_SERVICE_AFFINE |
+                                     SL_SERVICE_ROUND_ROBIN | SL_SERVICE_LEAST_CONNECTIONS;
+  const bool agrees = table == image.tables.end()
+                          ? slots == 0
+                          : table->second.slots.size() == slots &&
+                                (slots == 0 || table->second.base == base) &&
+                                table_flags(table->second) == (service.flags & of_table);
   if (!agrees)
-    image.tables.insert_or_assign(pool, read_table(maps, base, slots, service.holders, 0, service.flags));
+    image.tables.insert_or_assign(pool,
+                                  read_table(maps, base, slots, service.holders, 0, service.flags));
 }
 
 /// Calls `visit(service, label)` for every service of the active front. A label that is not the
@@ -74,8 +79,10 @@ std::map<planner::BackendKey, planner::BackendImage> read_backends(const Maps& m
   for (std::uint32_t id = 1; id < SL_MAX_BACKENDS; id++) {
     const auto& label = maps.backend_labels()[id];
     if (label.pool[0])
-      backends.emplace(key_of(label), decode_backend(static_cast<std::uint16_t>(id),
-                                                     maps.backend_pool()[id], label));
+      backends
+          .emplace(key_of(label),
+                   decode_backend(static_cast<std::uint16_t>(id), maps.backend_pool()[id], label))
+          .first->second.max_connections = maps.loads().backend[id].limit;
   }
   return backends;
 }
@@ -112,10 +119,20 @@ planner::AccessImage read_access(const Maps& maps) {
               access.otherwise == SL_ACCESS_DENY ? model::Access::deny : model::Access::allow};
 }
 
+planner::IdleImage read_idle(const Maps& maps) {
+  const auto& idle = maps.front(maps.control().active & 1).idle;
+  return {.tcp = idle.tcp,
+          .closing = idle.closing,
+          .closing_one_sided = idle.closing_one_sided,
+          .udp = idle.udp,
+          .affinity = idle.affinity};
+}
+
 }  // namespace
 
 planner::Image read_image(const Maps& maps) {
   planner::Image image;
+  image.idle = read_idle(maps);
   image.fragments = read_fragments(maps);
   image.access = read_access(maps);
   image.backends = read_backends(maps);

@@ -1,0 +1,397 @@
+// Pools that remember all their flows: who gets a new one (by hash, by turns, by load, by limit, by
+// client), where the packets of an old one go, and when it is forgotten. Both ways of remembering:
+// direct return and nat.
+#include <linux/bpf.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "abi.h"
+#include "packets_fixture.hpp"
+
+namespace sluice::test {
+
+namespace {
+
+constexpr std::uint16_t web_port = 8000, dns_port = 53;
+
+}  // namespace
+
+class PacketTracking : public PacketTest {
+ protected:
+  void SetUp() override {
+    instance_ = "tracking-" + std::to_string(getpid());
+    open();
+    add_interface("in0");
+    add_interface("out0");
+    config_.maglev.tableSize = 251;
+    config_.xdp.interfaces = {{"in0", model::XdpMode::DRV}, {"out0", model::XdpMode::DRV}};
+    for (const char* name : {"web", "web-6"}) {
+      model::Pool pool;
+      pool.name = name;
+      pool.forwarding = model::Forwarding::dsr_l2;
+      pool.connectionTracking = model::Tracking::full;
+      config_.pools.push_back(pool);
+    }
+    set_backends({1, 1, 1});
+    config_.services = {
+        service("web", vip, web_port, "web"),
+        service("dns", vip, dns_port, "web", model::Protocol::udp),
+        service("web-6", vip6, web_port, "web-6"),
+        service("many", vip, 9000, "web"),
+    };
+    config_.services.back().portEnd = 9099;
+    change();
+  }
+
+  model::Pool& pool() { return config_.pools[0]; }
+  /// Of both pools, by their weights.
+  void set_backends(const std::vector<std::uint16_t>& weights) {
+    config_.pools[0].backends.clear();
+    config_.pools[1].backends.clear();
+    for (std::size_t i = 0; i < weights.size(); i++) {
+      const auto last = std::to_string(100 + i);
+      config_.pools[0].backends.push_back(backend("10.0.1." + last, weights[i]));
+      config_.pools[1].backends.push_back(backend("fd00:1::" + last, weights[i]));
+    }
+  }
+  void use(model::Algorithm algorithm) {
+    for (auto& one : config_.pools)
+      one.algorithm = algorithm;
+    change();
+  }
+  void use_nat() {
+    for (auto& one : config_.pools)
+      one.forwarding = model::Forwarding::nat;
+    config_.services.pop_back();  // a range is looked up in another table with nat
+    change();
+  }
+  void change() {
+    topology_ = topology(config_, way_out());
+    apply(config_, topology_);
+    loader_->tick(now_);
+    image_ = running();
+  }
+  void pass_time(std::uint32_t seconds) { loader_->tick(now_ += seconds); }
+
+  /// The backend that a packet goes to, by its last number; 0: none.
+  int where(const Packet& packet) {
+    const auto outcome = run("in0", packet.bytes());
+    for (const auto& [key, one] : image_.backends)
+      if (outcome.verdict >= XDP_TX &&
+          std::ranges::equal(one.destination_mac.bytes, std::span(outcome.packet).first(6)))
+        return std::stoi(key.address.to_string().substr(key.address.to_string().size() - 3));
+    return 0;
+  }
+  int tcp(std::uint16_t port, std::uint8_t flags, const char* from = client,
+          std::uint16_t to = web_port) {
+    return where(from_router().ip(from, vip).tcp(port, to, flags));
+  }
+  int tcp6(std::uint16_t port, std::uint8_t flags) {
+    return where(from_router().ip(client6, vip6).tcp(port, web_port, flags));
+  }
+  int udp(std::uint16_t port) { return where(from_router().ip(client, vip).udp(port, dns_port)); }
+  /// A connection that is established as far as its client's packets tell.
+  int open_flow(std::uint16_t port, const char* from = client) {
+    const int backend = tcp(port, syn, from);
+    EXPECT_EQ(tcp(port, ack, from), backend) << "the second packet left its flow";
+    return backend;
+  }
+  /// New connections by backend.
+  std::map<int, int> spread(std::uint16_t first, int count) {
+    std::map<int, int> flows;
+    for (int i = 0; i < count; i++)
+      flows[open_flow(static_cast<std::uint16_t>(first + i))]++;
+    return flows;
+  }
+  std::uint32_t active(int last) {
+    const auto counters = loader_->counters();
+    EXPECT_TRUE(ok(counters));
+    return counters->backends.at({"web", ip("10.0.1." + std::to_string(last)), 0}).active;
+  }
+
+  std::uint32_t now_ = 1'000'000;
+  planner::Image image_;
+};
+SLUICE_BOTH_ARMS(PacketTracking);
+
+TEST_P(PacketTracking, FlowsKeepTheirBackendWhateverHappensToTheTable) {
+  std::map<std::uint16_t, int> home, home6, of_range, of_udp;
+  for (std::uint16_t port = 1000; port < 1100; port++) {
+    home[port] = open_flow(port);
+    home6[port] = tcp6(port, syn);
+    tcp6(port, ack);
+    of_range[port] = tcp(port, syn, client, 9007);
+    tcp(port, ack, client, 9007);
+    of_udp[port] = udp(port);
+  }
+  set_backends({1, 9, 1, 7});
+  pool().backends[0].drain = config_.pools[1].backends[0].drain = true;
+  change();
+  int elsewhere = 0;
+  for (std::uint16_t port = 1000; port < 1100; port++) {
+    EXPECT_EQ(tcp(port, ack), home[port]);
+    EXPECT_EQ(tcp6(port, ack), home6[port]);
+    EXPECT_EQ(tcp(port, ack, client, 9007), of_range[port]);
+    EXPECT_EQ(udp(port), of_udp[port]);
+    elsewhere += open_flow(static_cast<std::uint16_t>(port + 1000)) != home[port];
+    EXPECT_NE(open_flow(static_cast<std::uint16_t>(port + 2000)), 100) << "it drains";
+  }
+  EXPECT_GT(elsewhere, 0) << "the table has changed";
+}
+
+TEST_P(PacketTracking, TwoPortsOfARangeAreTwoFlows) {
+  use(model::Algorithm::roundRobin);
+  const int one = tcp(1000, syn, client, 9001), other = tcp(1000, syn, client, 9002);
+  EXPECT_NE(one, other);
+  EXPECT_EQ(tcp(1000, ack, client, 9001), one);
+  EXPECT_EQ(tcp(1000, ack, client, 9002), other);
+}
+
+TEST_P(PacketTracking, ABackendThatIsDisabledLosesItsFlowsAtOnce) {
+  const int home = open_flow(1000);
+  pool().backends[static_cast<std::size_t>(home - 100)].enabled = false;
+  change();
+  const int now = tcp(1000, ack);
+  EXPECT_NE(now, 0);
+  EXPECT_NE(now, home);
+  EXPECT_EQ(active(home), 0u);
+  EXPECT_EQ(active(now), 1u);
+}
+
+TEST_P(PacketTracking, TurnsAreTakenByWeight) {
+  use(model::Algorithm::roundRobin);
+  EXPECT_EQ(spread(1000, 300), (std::map<int, int>{{100, 100}, {101, 100}, {102, 100}}));
+  set_backends({3, 1, 2});
+  change();
+  EXPECT_EQ(spread(2000, 300), (std::map<int, int>{{100, 150}, {101, 50}, {102, 100}}));
+  EXPECT_EQ(tcp(1000, ack), 100) << "old flows stay";
+}
+
+TEST_P(PacketTracking, NatTakesTurnsToo) {
+  use_nat();
+  use(model::Algorithm::roundRobin);
+  EXPECT_EQ(spread(1000, 300), (std::map<int, int>{{100, 100}, {101, 100}, {102, 100}}));
+  std::set<int> turns;
+  for (std::uint16_t port = 1; port <= 3; port++)
+    turns.insert(tcp6(port, syn));
+  EXPECT_EQ(turns.size(), 3u) << "and so does IPv6, which is remembered elsewhere";
+}
+
+TEST_P(PacketTracking, TheLeastLoadedGetsTheNextFlow) {
+  use(model::Algorithm::leastConnections);
+  EXPECT_EQ(spread(1000, 30), (std::map<int, int>{{100, 10}, {101, 10}, {102, 10}}));
+  for (std::uint16_t port = 1000; port < 1030; port++)
+    if (tcp(port, ack) == 101)
+      tcp(port, fin | ack);
+  EXPECT_EQ(active(101), 0u);
+  EXPECT_EQ(spread(2000, 10), (std::map<int, int>{{101, 10}})) << "they go where room was made";
+  set_backends({1, 1, 4});
+  change();
+  EXPECT_EQ(spread(3000, 30), (std::map<int, int>{{102, 30}})) << "four times as many are due";
+  EXPECT_EQ(active(100), 10u);
+  EXPECT_EQ(active(102), 40u);
+}
+
+TEST_P(PacketTracking, AmongManyTheBetterOfTwoIsTaken) {
+  set_backends(std::vector<std::uint16_t>(40, 1));
+  use(model::Algorithm::leastConnections);
+  int most = 0;
+  for (const auto& [backend, flows] : spread(1000, 400))
+    most = std::max(most, flows);
+  // Thrown at random, 400 flows on 40 backends leave some with 18 and more.
+  EXPECT_LE(most, 14);
+}
+
+TEST_P(PacketTracking, NobodyGetsMoreFlowsThanHeMay) {
+  for (const auto algorithm : {model::Algorithm::maglev, model::Algorithm::roundRobin,
+                               model::Algorithm::leastConnections}) {
+    SCOPED_TRACE(static_cast<int>(algorithm));
+    for (auto& one : pool().backends)
+      one.maxConnections = 5;
+    use(algorithm);
+    const auto base = static_cast<std::uint16_t>(1000 + 1000 * static_cast<int>(algorithm));
+    EXPECT_EQ(spread(base, 15), (std::map<int, int>{{100, 5}, {101, 5}, {102, 5}}));
+    const auto next = static_cast<std::uint16_t>(base + 100);
+    send(from_router().ip(client, vip).tcp(next, web_port, syn).bytes(), "drop",
+         "connection-limit");
+    EXPECT_NE(tcp(base, ack), 0) << "those that are there go on";
+    tcp(base, fin | ack);
+    EXPECT_NE(tcp(next, syn), 0) << "one has closed, one may open";
+    pool().backends[1].maxConnections = 6;
+    change();
+    EXPECT_EQ(tcp(static_cast<std::uint16_t>(next + 1), syn), 101);
+    for (auto port = base; port < next + 2; port++)
+      tcp(port, rst);
+    for (int last : {100, 101, 102})
+      EXPECT_EQ(active(last), 0u) << last;
+  }
+}
+
+TEST_P(PacketTracking, NatKeepsToTheLimitAndCountsBothEnds) {
+  for (auto& one : pool().backends)
+    one.maxConnections = 2;
+  use_nat();
+  std::map<std::uint16_t, int> home;
+  for (std::uint16_t port = 1; port <= 6; port++)
+    EXPECT_NE(home[port] = tcp(port, syn), 0);
+  send(from_router().ip(client, vip).tcp(7, web_port, syn).bytes(), "drop", "connection-limit");
+  tcp(1, fin | ack);
+  EXPECT_EQ(active(home[1]), 2u) << "the backend may still send";
+  tcp(1, rst);
+  EXPECT_EQ(active(home[1]), 1u);
+  EXPECT_EQ(tcp(7, syn), home[1]);
+  // What was never answered is given up after ten seconds, and swept within a minute.
+  for (int i = 0; i < 80; i++)
+    pass_time(1);
+  for (int last : {100, 101, 102})
+    EXPECT_EQ(active(last), 0u) << last;
+}
+
+TEST_P(PacketTracking, AClientStaysWithItsBackend) {
+  for (auto& one : config_.pools)
+    one.affinity = model::Affinity::source;
+  for (const bool tracked : {false, true}) {
+    for (auto& one : config_.pools)
+      one.connectionTracking = tracked ? model::Tracking::full : model::Tracking::exceptions;
+    change();
+    std::set<int> backends;
+    for (int last = 1; last <= 30; last++) {
+      const auto from = "198.51.100." + std::to_string(last);
+      const int home = open_flow(1000, from.c_str());
+      for (std::uint16_t port = 2000; port < 2010; port++)
+        EXPECT_EQ(open_flow(port, from.c_str()), home);
+      backends.insert(home);
+    }
+    EXPECT_EQ(backends.size(), 3u);
+    std::set<int> home6;
+    for (std::uint16_t port = 1; port < 20; port++)
+      home6.insert(tcp6(port, syn));
+    EXPECT_EQ(home6.size(), 1u);
+  }
+}
+
+TEST_P(PacketTracking, AClientThatTakesTurnsStaysUntilItWasSilent) {
+  pool().affinity = model::Affinity::source;
+  config_.xdp.flowTimeouts.affinitySeconds = 600;
+  use(model::Algorithm::roundRobin);
+  std::map<int, int> homes;
+  for (int last = 1; last <= 30; last++) {
+    const auto from = "198.51.100." + std::to_string(last);
+    const int home = open_flow(1000, from.c_str());
+    homes[home]++;
+    for (std::uint16_t port = 2000; port < 2010; port++)
+      EXPECT_EQ(open_flow(port, from.c_str()), home);
+  }
+  EXPECT_EQ(homes, (std::map<int, int>{{100, 10}, {101, 10}, {102, 10}}));
+  pass_time(599);
+  const int home = tcp(1000, ack, "198.51.100.1");
+  EXPECT_EQ(open_flow(3000, "198.51.100.1"), home) << "its flow has just spoken";
+  pass_time(599);
+  EXPECT_EQ(open_flow(3001, "198.51.100.1"), home);
+  pass_time(601);
+  // Three clients, three turns: all at home again would be one chance in many.
+  EXPECT_EQ(active(100) + active(101) + active(102), 332u);
+  EXPECT_EQ(open_flow(3002, "198.51.100.1"), open_flow(3003, "198.51.100.1"))
+      << "a home, be it a new one";
+}
+
+TEST_P(PacketTracking, AFlowIsForgottenAfterItsTimeoutAndNotBefore) {
+  use(model::Algorithm::roundRobin);
+  config_.xdp.flowTimeouts = {.tcpOpenSeconds = 100, .tcpClosingSeconds = 20, .udpSeconds = 30};
+  change();
+  const auto follows = [&](std::uint16_t port, std::uint32_t silent, bool udp_flow) {
+    const int home = udp_flow ? udp(port) : open_flow(port);
+    if (udp_flow)
+      udp(port);
+    pass_time(silent);
+    // Others take their turns meanwhile, so that only a flow that is remembered comes home.
+    tcp(static_cast<std::uint16_t>(port + 1), syn);
+    udp(static_cast<std::uint16_t>(port + 1));
+    return udp_flow ? udp(port) == home : tcp(port, syn) == home;
+  };
+  EXPECT_TRUE(follows(1000, 99, false));
+  EXPECT_FALSE(follows(1010, 100, false));
+  EXPECT_TRUE(follows(1020, 29, true));
+  EXPECT_FALSE(follows(1030, 30, true));
+  const int home = open_flow(1040);
+  tcp(1040, fin | ack);
+  pass_time(19);
+  EXPECT_EQ(tcp(1040, ack), home) << "the last ACK of a connection that closes";
+  const auto before = active(100) + active(101) + active(102);
+  for (int i = 0; i < 170; i++)
+    pass_time(1);
+  EXPECT_GT(before, 0u);
+  EXPECT_EQ(active(100) + active(101) + active(102), 0u) << "all were swept";
+}
+
+TEST_P(PacketTracking, ARebalanceAtOnceLeavesNothingThatTheTableDoesNotSay) {
+  for (const bool nat : {false, true}) {
+    if (nat)
+      use_nat();
+    set_backends({1, 1, 1});
+    config_.maglev.rebalanceStrategy = model::Rebalance::minimalDisruption;
+    change();
+    const auto base = static_cast<std::uint16_t>(nat ? 4000 : 1000);
+    std::map<std::uint16_t, int> home;
+    for (auto port = base; port < base + 200; port++)
+      home[port] = open_flow(port);
+    config_.maglev.rebalanceStrategy = model::Rebalance::immediate;
+    set_backends({1, 1, 1, 1, 1, 1});
+    change();
+    // What the table says, a flow shows that nothing remembers.
+    const auto& table = image_.tables.at("web");
+    std::set<std::uint16_t> ids(table.slots.begin(), table.slots.end());
+    ASSERT_EQ(ids.size(), 6u);
+    int moved = 0;
+    for (auto port = base; port < base + 200; port++) {
+      const int now = tcp(port, ack);
+      moved += now != home[port];
+      if (now == home[port])
+        EXPECT_LT(now, 103);
+    }
+    EXPECT_NEAR(moved, 100, 30) << "half of the slots have new owners";
+  }
+}
+
+TEST_P(PacketTracking, AFullTableRefusesNobody) {
+  // Random-source SYNs, four times as many as there are places for flows that open.
+  const int home = open_flow(999);
+  for (std::uint32_t i = 0; i < 4 * 3 * (1u << SL_OPENING_BITS) / 64; i++)
+    for (std::uint16_t k = 0; k < 64; k++)
+      if (k == 0)
+        ASSERT_NE(
+            tcp(static_cast<std::uint16_t>(i), syn,
+                ("198.18." + std::to_string(i >> 8 & 255) + "." + std::to_string(i & 255)).c_str()),
+            0);
+  EXPECT_EQ(tcp(999, ack), home);
+}
+
+TEST_P(PacketTracking, AnErrorFollowsItsFlowAndWritesNothing) {
+  use(model::Algorithm::roundRobin);
+  open_flow(1000);
+  const int home = open_flow(1001);
+  const auto quoted = Packet().ip(vip, client).tcp(web_port, 1001, ack);
+  const auto error = from_router().ip("203.0.113.1", vip).icmp(3, 4).quote(quoted, 28);
+  EXPECT_EQ(where(error), home);
+  const auto before = active(100) + active(101) + active(102);
+  const auto unknown = Packet().ip(vip, client).tcp(web_port, 1999, ack);
+  EXPECT_NE(where(from_router().ip("203.0.113.1", vip).icmp(3, 4).quote(unknown, 28)), 0);
+  EXPECT_EQ(active(100) + active(101) + active(102), before);
+}
+
+TEST_P(PacketTracking, ANewDaemonFindsFlowsLimitsAndTurns) {
+  pool().backends[0].maxConnections = 7;
+  use(model::Algorithm::leastConnections);
+  const auto before = image_;
+  const int home = open_flow(1000);
+  const auto counted = active(home);
+  close();
+  open();
+  EXPECT_EQ(running(), before);
+  EXPECT_EQ(tcp(1000, ack), home);
+  EXPECT_EQ(active(home), counted);
+}
+
+}  // namespace sluice::test
