@@ -364,7 +364,7 @@ stage int is_plain_reply(const struct entry *reply, __u8 tcp_flags)
 	       !(tcp_flags & (TCP_FIN | TCP_RST));
 }
 
-/* A backend's packet. It goes where the client's packets come from. Returns the packet's end. */
+/* A backend's packet. It goes where the client's packets come from. Returns the packet's end, or PARSE_SLOWLY. */
 stage int nat4_reply(struct xdp_md *ctx, const struct packet *packet, struct sl_stats *stats)
 {
 	void *data = (void *)(long)ctx->data;
@@ -382,7 +382,7 @@ stage int nat4_reply(struct xdp_md *ctx, const struct packet *packet, struct sl_
 
 		*found = reply;
 		if (!find_reply4(found, packet->tcp_flags))
-			return PASS(UNKNOWN_REPLY);
+			return PARSE_SLOWLY; /* it may belong to a flow in nat_flows */
 		reply = *found;
 	}
 	__u32 service = (__u32)reply.value & (SL_MAX_SERVICES - 1);
