@@ -82,6 +82,21 @@ int main(int argc, char** argv) {
   complain->add_option("--to", to, "the service: ADDRESS:PORT or [ADDRESS]:PORT")->required();
   complain->add_option("--about", about, "the client: ADDRESS:PORT or [ADDRESS]:PORT")->required();
   complain->add_option("--mtu", too_big.mtu, "what fits")->capture_default_str();
+
+  lab::DatagramOptions datagram;
+  auto* datagrams = app.add_subcommand("datagram", "UDP datagrams of any size, for 'take'");
+  datagrams->add_option("--to", to, "ADDRESS:PORT or [ADDRESS]:PORT")->required();
+  datagrams->add_option("--count", datagram.count)->check(CLI::Range(1, 10000));
+  datagrams->add_option("--size", datagram.size, "bytes")->check(CLI::Range(1, 60000));
+  datagrams->add_option("--first-port", datagram.first_port, "source port of the first")
+      ->check(CLI::Range(1024, 65535));
+  std::int64_t answer_ms = datagram.timeout.count();
+  datagrams->add_option("--timeout-ms", answer_ms, "for the answer")->check(CLI::Range(1, 60000));
+  lab::TakeOptions take;
+  auto* taking = app.add_subcommand("take", "a server that says what it got of each datagram");
+  taking->add_option("--at", to, "ADDRESS:PORT or [ADDRESS]:PORT")->required();
+  taking->add_option("--name", take.name, "the server's")->required();
+  taking->add_option("--length-s", length_s, "then it ends")->check(CLI::Range(1, 3600));
   CLI11_PARSE(app, argc, argv);
 
   const auto endpoint = target(to);
@@ -99,6 +114,19 @@ int main(int argc, char** argv) {
     too_big.by = *endpoint;
     too_big.about = *client;
     return finish(lab::complain(too_big), "sent");
+  }
+  if (datagrams->parsed()) {
+    datagram.to = *endpoint;
+    datagram.timeout = std::chrono::milliseconds(answer_ms);
+    return finish(lab::send_datagrams(datagram), "unanswered");
+  }
+  if (taking->parsed()) {
+    take.at = *endpoint;
+    take.length = std::chrono::seconds(length_s);
+    const auto taken = lab::take_datagrams(take);
+    if (!taken)
+      std::cerr << "sluice-lab-traffic: " << taken.error().message << "\n";
+    return taken ? 0 : 2;
   }
   if (held->parsed()) {
     hold.to = *endpoint;

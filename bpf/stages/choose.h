@@ -96,7 +96,7 @@ separate __u32 backend_of_client(struct packet *packet)
 /* A client whose flow goes on is remembered; only then, so that a flood of SYNs makes nothing stay. */
 separate int remember_client(struct packet *packet, __u32 backend)
 {
-	struct entry client = {.place = NOWHERE};
+	struct entry client = {};
 	__u64 key;
 
 	if (!packet)

@@ -110,8 +110,8 @@ stage int open_flow(struct errand *errand, __u32 *opened)
 	}
 	/* In the middle of a connection: whoever sent its first packets by their hash has sent them there. */
 	id = owner_of(errand->packet.hash, &errand->packet);
-	if (!is_alive(id)) {
-		errand->flow.value = (__u64)id << 48;
+	if (!is_alive(id) || errand->packet.tcp_flags & (TCP_FIN | TCP_RST)) {
+		errand->flow.value = (__u64)id << 48; /* nothing to remember, or nothing any more */
 		return GO_ON;
 	}
 	__sync_fetch_and_add(&load_of(id)->active, 1);
@@ -158,7 +158,8 @@ stage int tracked_backend(struct xdp_md *ctx, struct packet *packet, struct sl_s
 	if (unlikely(end != GO_ON))
 		return end;
 	flow.key = client_key(packet, packet->ports);
-	if (unlikely(!find_at_home(&flow) || !is_plain_sailing(&flow, packet->tcp_flags) || is_icmp(packet->protocol))) {
+	if (unlikely(!find_at_home(&flow) || !is_plain_sailing(&flow, packet->tcp_flags) ||
+		     !is_alive(backend_of(&flow)) || is_icmp(packet->protocol))) {
 		struct errand *errand = (struct errand *)stats->scratch;
 
 		errand->flow = flow;

@@ -1,5 +1,6 @@
 // What the lab's client can do: many short exchanges from fixed source ports, many long
-// connections, or one long download. And what a router on the way may say about it.
+// connections, one long download, or large datagrams. And what a router on the way may say about
+// it.
 #pragma once
 
 #include <boost/json/object.hpp>
@@ -65,6 +66,26 @@ struct TooBigOptions {
 };
 /// Tells the sender so, by ICMP, quoting the IP header and eight bytes behind it: {sent, quoted}.
 Result<boost::json::object> complain(const TooBigOptions& options);
+
+/// Datagrams that are answered by who takes them.
+struct DatagramOptions {
+  Endpoint to;
+  std::uint32_t count = 10;
+  std::uint16_t first_port = 10000;         ///< source port of the first; the others count up
+  std::size_t size = 4000;                  ///< of the payload, bytes
+  std::chrono::milliseconds timeout{1000};  ///< for the answer; nothing is tried again
+};
+/// Sends one after the other: {sent, answered, unanswered, torn, byServer: {name: answers}}. Torn
+/// is one of which the server got other bytes than were sent.
+Result<boost::json::object> send_datagrams(const DatagramOptions& options);
+
+struct TakeOptions {
+  Endpoint at;
+  std::string name;
+  std::chrono::seconds length{60};  ///< then it ends
+};
+/// Answers datagrams with the server's name, their size and their checksum: {taken}.
+Result<boost::json::object> take_datagrams(const TakeOptions& options);
 
 /// A non-blocking socket bound to `port` of any address, on its way to `to`.
 Result<Fd> connect_from(std::uint16_t port, const Endpoint& to, bool udp);

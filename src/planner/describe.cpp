@@ -38,7 +38,8 @@ struct Describe {
   std::string operator()(const MarkSlots& step) const {
     const auto in_transition = static_cast<std::size_t>(
         std::ranges::count_if(step.table.holders, [](auto holder) { return holder != 0; }));
-    return in_transition == 0 ? "all slots of pool " + step.pool + " are settled"
+    return in_transition == 0 ? "all slots of pool " + step.pool + " are settled" +
+                                    (step.table.tracked ? ", its flows are remembered" : "")
                               : "of pool " + step.pool + " " + counted(in_transition, "slot") +
                                     " " + (in_transition == 1 ? "is" : "are") + " in transition";
   }

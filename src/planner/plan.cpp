@@ -76,9 +76,7 @@ void add_table_steps(Plan& plan, const Image& running) {
     if (known && before->second == table)
       continue;
     if (known && before->second.slots == table.slots && before->second.base == table.base &&
-        before->second.hash_functions == table.hash_functions &&
-        before->second.algorithm == table.algorithm && before->second.affinity == table.affinity &&
-        before->second.tracked == table.tracked) {
+        before->second.hash_functions == table.hash_functions) {
       marks.push_back(MarkSlots{pool, table});
       continue;
     }
@@ -155,8 +153,8 @@ Result<Plan> make_plan(const Image& running, const model::Config& wanted,
   if (const auto& access = plan.after.access; access.entries && access.list != running.access.list)
     plan.steps.push_back(FillAccessList{access, access_entries(wanted.security)});
   if (front_differs(running, plan.after))
-    plan.steps.push_back(SwapFront{plan.after.services, plan.after.fragments, plan.after.access,
-                                   plan.after.idle});
+    plan.steps.push_back(
+        SwapFront{plan.after.services, plan.after.fragments, plan.after.access, plan.after.idle});
   add_forget_flows_steps(plan, running, wanted);
   add_forget_steps(plan, running);
   add_detach_steps(plan, running);

@@ -28,8 +28,9 @@ struct FillTable {
   std::string pool;
   TableImage table;
 };
-/// Writes in place what phase the slots of a table are in, whose owners stay. Every word is right
-/// by itself, before and after: packets may be between two.
+/// Writes in place what phase the slots of a table are in, whose owners stay, and how it is to be
+/// used from SwapFront on. Every word is right by itself, before and after: packets may be between
+/// two.
 struct MarkSlots {
   std::string pool;
   TableImage table;

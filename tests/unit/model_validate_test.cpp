@@ -184,12 +184,59 @@ TEST(Validate, TrackingSuitsTheForwarding) {
     EXPECT_THAT(with("nat", tracking), ElementsAre("/pools/0/connectionTracking"));
   }
   EXPECT_THAT(with("nat", "full"), ElementsAre());
-  EXPECT_THAT(with("dsr-ipip", "full"), ElementsAre("/pools/0/connectionTracking"));
+  EXPECT_THAT(with("dsr-ipip", "full"), ElementsAre());
   EXPECT_THAT(with("dsr-ipip", "some"), ElementsAre("/pools/0/connectionTracking"));
   EXPECT_THAT(pointers(R"({"xdp": {"transitionSeconds": 4, "transitionHoldSeconds": 86401}})"),
               ElementsAre("/xdp/transitionSeconds", "/xdp/transitionHoldSeconds"));
   EXPECT_THAT(pointers(R"({"l4_backends": [{"ip": "10.0.1.11", "drain": "yes"}]})"),
               ElementsAre("/l4_backends/0/drain"));
+}
+
+TEST(Validate, WhatCountsFlowsTracksThemAll) {
+  const auto with = [](const std::string& settings, const std::string& backend = "") {
+    return pointers(R"({"pools": [{"name": "p", "forwarding": "dsr-l2", )" + settings +
+                    R"(, "backends": [{"ip": "10.0.1.11")" + backend + "}]}]}");
+  };
+  EXPECT_THAT(with(R"("algorithm": "roundRobin")"), ElementsAre());
+  EXPECT_THAT(with(R"("algorithm": "roundRobin", "connectionTracking": "full")"), ElementsAre());
+  for (const char* algorithm : {"roundRobin", "leastConnections"})
+    EXPECT_THAT(with(R"("connectionTracking": "exceptions", "algorithm": ")" +
+                     std::string(algorithm) + '"'),
+                ElementsAre("/pools/0/connectionTracking"));
+  const std::string limit = R"(, "maxConnections": 10)";
+  EXPECT_THAT(with(R"("affinity": "source")", limit), ElementsAre());
+  EXPECT_THAT(with(R"("connectionTracking": "off")", limit),
+              ElementsAre("/pools/0/connectionTracking"));
+  EXPECT_THAT(with(R"("algorithm": "fastest", "affinity": "cookie")"),
+              ElementsAre("/pools/0/algorithm", "/pools/0/affinity"));
+  EXPECT_THAT(with(R"("tableSize": 65537)", R"(, "maxConnections": 0)"),
+              ElementsAre("/pools/0/backends/0/maxConnections"));
+  EXPECT_THAT(
+      pointers(R"({"xdp": {"algorithm": "random", "flowTimeouts": {"udpSeconds": 0}},
+                           "maglev": {"rebalanceStrategy": "never"}})"),
+      ElementsAre("/xdp/algorithm", "/xdp/flowTimeouts/udpSeconds", "/maglev/rebalanceStrategy"));
+}
+
+TEST(Validate, NatCountsFlowsOnlyWhereItRemembersThemItself) {
+  const auto with = [](const std::string& pool, const std::string& service,
+                       const std::string& backend) {
+    return pointers(R"({"services": [{"name": "s", "pool": "p", )" + service +
+                    R"(}], "pools": [{"name": "p", "forwarding": "nat", )" + pool +
+                    R"(, "backends": [)" + backend + "]}]}");
+  };
+  const std::string least = R"("algorithm": "leastConnections")";
+  const std::string v4 = R"("address": "10.0.0.100", "port": 80)";
+  const std::string v6 = R"("address": "fd00::100", "port": 80)";
+  EXPECT_THAT(with(least, v4, R"({"ip": "10.0.1.11"})"), ElementsAre());
+  EXPECT_THAT(with(least, v6, R"({"ip": "fd00:1::11"})"), ElementsAre("/services/0/pool"));
+  EXPECT_THAT(with(least, R"("address": "10.0.0.100", "port": 80, "portEnd": 90)",
+                   R"({"ip": "10.0.1.11"})"),
+              ElementsAre("/services/0/pool"));
+  EXPECT_THAT(with(least + R"(, "preserveClientAddress": true)", v4, R"({"ip": "10.0.1.11"})"),
+              ElementsAre("/services/0/pool"));
+  EXPECT_THAT(with(R"("affinity": "source")", v6, R"({"ip": "fd00:1::11", "maxConnections": 3})"),
+              ElementsAre("/services/0/pool"));
+  EXPECT_THAT(with(R"("algorithm": "roundRobin")", v6, R"({"ip": "fd00:1::11"})"), ElementsAre());
 }
 
 TEST(Validate, NatSourcesAreOneAFamilyAndNeitherVipNorBackend) {

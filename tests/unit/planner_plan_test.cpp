@@ -233,6 +233,74 @@ TEST_F(PlannerTransition, TableOfAnotherSizeBeginsAnew) {
   EXPECT_TRUE(table().holders.empty());
 }
 
+TEST_F(PlannerTransition, ARebalanceAtOnceKeepsNobodyAndForgetsFlows) {
+  config.maglev.rebalanceStrategy = model::Rebalance::immediate;
+  backends().push_back(backend("10.0.1.14"));
+  const auto made = apply(at(1000));
+  EXPECT_TRUE(table().holders.empty());
+  ASSERT_EQ(steps_of<ForgetFlows>(made).size(), 1u);
+  EXPECT_EQ(steps_of<ForgetFlows>(made)[0].pool, "web");
+  const auto is = [](auto which) {
+    return [which](const Step& step) { return step.index() == Step(which).index(); };
+  };
+  EXPECT_LT(std::ranges::find_if(made.steps, is(SwapFront{})),
+            std::ranges::find_if(made.steps, is(ForgetFlows{})))
+      << "a flow that is forgotten too early is written down again by the old table";
+  EXPECT_TRUE(plan(at(1001)).empty());
+}
+
+TEST_F(PlannerTransition, ARebalanceAtOnceEndsATransitionThatRuns) {
+  backends().push_back(backend("10.0.1.14"));
+  apply(at(1000));
+  ASSERT_FALSE(table().holders.empty());
+  config.maglev.rebalanceStrategy = model::Rebalance::immediate;
+  const auto made = apply(at(1001));
+  EXPECT_TRUE(table().holders.empty());
+  EXPECT_EQ(steps_of<ForgetFlows>(made).size(), 1u);
+}
+
+TEST_F(PlannerTransition, APoolThatRemembersAllFlowsNeedsNoTransition) {
+  config.pools[0].connectionTracking = model::Tracking::full;
+  const auto made = apply(at(1000));
+  EXPECT_TRUE(table().tracked);
+  EXPECT_EQ(steps_of<FillTable>(made).size(), 0u) << "the slots are the same";
+  EXPECT_EQ(steps_of<SwapFront>(made).size(), 1u);
+  backends().push_back(backend("10.0.1.14"));
+  apply(at(1001));
+  EXPECT_TRUE(table().holders.empty());
+}
+
+TEST_F(PlannerTransition, AnotherAlgorithmIsAnotherTable) {
+  config.pools[0].algorithm = model::Algorithm::roundRobin;
+  const auto made = apply(at(1000));
+  EXPECT_EQ(table().algorithm, model::Algorithm::roundRobin);
+  EXPECT_TRUE(table().tracked) << "chosen without being asked for";
+  EXPECT_EQ(table().slots.size() % 3, 0u);
+  EXPECT_EQ(steps_of<FillTable>(made).size(), 1u);
+  EXPECT_EQ(steps_of<SwapFront>(made).size(), 1u);
+  EXPECT_TRUE(plan(at(1001)).empty());
+  config.pools[0].algorithm = model::Algorithm::leastConnections;
+  const auto other = apply(at(1002));
+  EXPECT_EQ(steps_of<SwapFront>(other).size(), 1u) << "the same slots, chosen from in another way";
+}
+
+TEST_F(PlannerPlan, TimeoutsAreANewFrontAndNothingElse) {
+  apply();
+  config.xdp.flowTimeouts.tcpClosingSeconds = 7;
+  const auto made = apply();
+  ASSERT_EQ(made.steps.size(), 1u) << test::text_of(made);
+  EXPECT_EQ(steps_of<SwapFront>(made).at(0).idle.closing, 7u);
+  EXPECT_EQ(plane.image.idle.closing_one_sided, 7u);
+}
+
+TEST_F(PlannerPlan, ALimitIsOneWriteAndMovesNothing) {
+  apply();
+  backends()[0].maxConnections = 5;
+  const auto made = apply();
+  ASSERT_EQ(made.steps.size(), 1u) << test::text_of(made);
+  EXPECT_EQ(steps_of<PutBackend>(made).at(0).backend.max_connections, 5u);
+}
+
 TEST_F(PlannerPlan, WeightMovesSlots) {
   apply();
   backends()[0].weight = 2;

@@ -224,6 +224,7 @@ class Plane {
     EXPECT_TRUE(step.access.entries == 0 || step.access.list == filled_list_)
         << "an access list counts that was not filled";
     image.access = step.access;
+    image.idle = step.idle;
     seen_.tables = image.tables;
     seen_.services = image.services;
   }
@@ -232,6 +233,7 @@ class Plane {
         << "the access list that counts is written over";
     filled_list_ = step.access.list;
   }
+  void take(const planner::ForgetFlows& step) { EXPECT_TRUE(image.tables.contains(step.pool)); }
   void take(const planner::ForgetTable& step) {
     if (const auto held = image.tables.find(step.pool); held != image.tables.end() &&
                                                         held->second.base == step.base &&

@@ -303,6 +303,7 @@ Result<void> Loader::mark_slots(const planner::MarkSlots& step) {
   if (auto written = write_slots(step.pool, step.table); !written)
     return written;
   label->holders = step.table.holders.empty() ? SL_NO_SLOT : step.table.holder_base;
+  label->flags = table_flags(step.table);
   return {};
 }
 
