@@ -38,25 +38,46 @@ std::string hex(Bytes bytes) {
   return text;
 }
 
-const char* const reason_names[] = {
-    "not-ip",        "not-ours",     "no-service",      "fragment",        "icmp",
-    "other-protocol", "truncated",   "malformed",       "unknown-reply",   "no-backend",
-    "unresolved",    "too-big",      "no-port",         "flow-table-full", "no-headroom",
-    "extension-chain", "family-mismatch", "fragment-early", "denied",      "nat",
-    "nat-reply",     "dsr-l2",       "dsr-ipip4",       "dsr-ipip6",       "icmp-error",
-    "echo",          "too-big-told", "bug"};
+const char* const reason_names[] = {"not-ip",
+                                    "not-ours",
+                                    "no-service",
+                                    "fragment",
+                                    "icmp",
+                                    "other-protocol",
+                                    "truncated",
+                                    "malformed",
+                                    "unknown-reply",
+                                    "no-backend",
+                                    "unresolved",
+                                    "too-big",
+                                    "no-port",
+                                    "flow-table-full",
+                                    "no-headroom",
+                                    "extension-chain",
+                                    "family-mismatch",
+                                    "fragment-early",
+                                    "denied",
+                                    "nat",
+                                    "nat-reply",
+                                    "dsr-l2",
+                                    "dsr-ipip4",
+                                    "dsr-ipip6",
+                                    "icmp-error",
+                                    "echo",
+                                    "too-big-told",
+                                    "bug"};
 static_assert(std::size(reason_names) == SL_REASON_COUNT);
 
 }  // namespace
 
 std::string Figures::text() const {
   char line[200];
-  std::snprintf(line, sizeof line,
-                "%llu executions, %llu agreements, %llu sequences, %.0f %% for a service",
-                static_cast<unsigned long long>(executions),
-                static_cast<unsigned long long>(agreements),
-                static_cast<unsigned long long>(sequences),
-                executions ? 100.0 * static_cast<double>(for_a_service) / static_cast<double>(executions) : 0.0);
+  std::snprintf(
+      line, sizeof line, "%llu executions, %llu agreements, %llu sequences, %.0f %% for a service",
+      static_cast<unsigned long long>(executions), static_cast<unsigned long long>(agreements),
+      static_cast<unsigned long long>(sequences),
+      executions ? 100.0 * static_cast<double>(for_a_service) / static_cast<double>(executions)
+                 : 0.0);
   std::string text = line, missing;
   int seen = 0;
   for (int i = 0; i < SL_REASON_COUNT; i++) {
@@ -111,8 +132,8 @@ std::string Comparison::step(Kitchen& kitchen, const Recipe& recipe) {
       complaint = "the kernel's program: action " + std::to_string(static_cast<int>(twin.action)) +
                   " reason " + std::to_string(twin.reason) + ", on the host action " +
                   std::to_string(static_cast<int>(outcome.action)) + " reason " +
-                  std::to_string(outcome.reason) + "\n  kernel   " + hex(twin.bytes) + "\n  host     " +
-                  hex(outcome.bytes);
+                  std::to_string(outcome.reason) + "\n  kernel   " + hex(twin.bytes) +
+                  "\n  host     " + hex(outcome.bytes);
   }
   figures_.executions++;
   if (complaint.empty()) {
@@ -123,8 +144,8 @@ std::string Comparison::step(Kitchen& kitchen, const Recipe& recipe) {
   }
   return complaint + "\n  in       " + hex(frame.bytes) + "\n  out      " + hex(outcome.bytes) +
          "\n  expected " + hex(model_.expected().bytes) + "\n  interface " +
-         std::to_string(frame.interface) + ", headroom " + std::to_string(frame.headroom) + ", at " +
-         std::to_string(now_ - first_epoch) + " s";
+         std::to_string(frame.interface) + ", headroom " + std::to_string(frame.headroom) +
+         ", at " + std::to_string(now_ - first_epoch) + " s";
 }
 
 std::string Comparison::run(const Input& input) {
@@ -165,8 +186,9 @@ std::string Comparison::compare_counters() {
 }
 
 Input shortened(Comparison& comparison, Input input) {
+  int tries = 500;
   for (auto piece = input.recipes.size() / 2; piece > 0; piece /= 2)
-    for (std::size_t at = 0; at + piece <= input.recipes.size();) {
+    for (std::size_t at = 0; at + piece <= input.recipes.size() && tries-- > 0;) {
       auto shorter = input;
       const auto first = shorter.recipes.begin() + static_cast<std::ptrdiff_t>(at);
       shorter.recipes.erase(first, first + static_cast<std::ptrdiff_t>(piece));
@@ -182,7 +204,8 @@ std::string reproducer(const Input& input, const std::string& complaint) {
   const char* file = "disagreement.input";
   const auto bytes = input.bytes();
   std::ofstream(file, std::ios::binary)
-      .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+      .write(reinterpret_cast<const char*>(bytes.data()),
+             static_cast<std::streamsize>(bytes.size()));
   return complaint + "\n" + std::to_string(input.recipes.size()) + " recipes are in " + file +
          "; run the same again with: packet_loop --input " + file;
 }

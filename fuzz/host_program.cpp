@@ -54,8 +54,8 @@ reference::Outcome HostProgram::run(const reference::Frame& frame) {
   for (int action = 0; action < 5; action++)
     for (int reason = 0; reason < SL_REASON_COUNT; reason++)
       before[action][reason] = row[action][reason].packets;
-  const auto outcome = host_run(frame.bytes.data(), static_cast<__u32>(frame.bytes.size()),
-                                frame.headroom);
+  const auto outcome =
+      host_run(frame.bytes.data(), static_cast<__u32>(frame.bytes.size()), frame.headroom);
   auto reason = SL_REASON_COUNT;
   if (outcome.action < 5)
     for (int one = 0; one < SL_REASON_COUNT; one++)

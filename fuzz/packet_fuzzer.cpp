@@ -1,5 +1,6 @@
 // The program on the host against the model, guided by coverage, with address and
-// undefined-behaviour sanitizers (libFuzzer). Any disagreement ends it with the input that shows it.
+// undefined-behaviour sanitizers (libFuzzer). Any disagreement ends it with the input that shows
+// it.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -15,7 +16,8 @@ using namespace sluice::fuzz;
 
 Comparison& comparison() {
   static auto& one = *[] {
-    std::atexit([] { std::fprintf(stderr, "figures: %s\n", comparison().figures().text().c_str()); });
+    std::atexit(
+        [] { std::fprintf(stderr, "figures: %s\n", comparison().figures().text().c_str()); });
     return new Comparison;
   }();
   return one;

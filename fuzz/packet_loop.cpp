@@ -15,6 +15,8 @@ namespace {
 using namespace sluice::fuzz;
 
 int fail(Comparison& comparison, const Input& input, std::string complaint) {
+  std::printf("%s\nlooking for a shorter input\n", complaint.c_str());
+  std::fflush(stdout);
   const auto shorter = shortened(comparison, input);
   if (auto again = comparison.run(shorter); !again.empty())
     complaint = again;
@@ -46,7 +48,9 @@ int main(int count, char** arguments) {
     return !complaint.empty();
   }
   const auto start = std::chrono::steady_clock::now();
-  const auto passed = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(); };
+  const auto passed = [&] {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  };
   auto said = 0.0;
   for (auto next = seed << 32; seconds ? passed() < static_cast<double>(seconds)
                                        : comparison.figures().executions < packets;

@@ -54,7 +54,8 @@ std::uint16_t client_port(const Recipe& recipe) {
 }  // namespace
 
 std::uint32_t Kitchen::wait(const Recipe& recipe) {
-  static constexpr std::uint32_t seconds[] = {1, 1, 2, 3, 4, 4, 5, 8, 10, 16, 29, 31, 48, 60, 300, 3600};
+  static constexpr std::uint32_t seconds[] = {1,  1,  2,  3,  4,  4,  5,   8,
+                                              10, 16, 29, 31, 48, 60, 300, 3600};
   return recipe.wait < 232 ? 0 : seconds[(recipe.wait - 232) % 16];
 }
 
@@ -67,8 +68,11 @@ void Kitchen::put_ethernet(const Recipe& recipe, Plan& plan) {
     *at(0) |= 1;
   interface_ = recipe.router >> 4 & 1;
   size_ = 12;
-  for (int tags = recipe.tags < 200 ? 0 : recipe.tags < 225 ? 1 : recipe.tags < 250 ? 2 : 3; tags > 0;
-       tags--) {
+  for (int tags = recipe.tags < 224   ? 0
+                  : recipe.tags < 240 ? 1
+                  : recipe.tags < 252 ? 2
+                                      : 3;
+       tags > 0; tags--) {
     put16(at(size_), recipe.tags & 1 ? 0x8100 : 0x88a8);
     put16(at(size_ + 2), recipe.tags * 16u);
     add(4);
@@ -86,17 +90,19 @@ void Kitchen::put_extensions(const Recipe& recipe, Plan& plan) {
     std::fill_n(at(size_), length, std::uint8_t{0});
     add(length);
   };
-  if (recipe.options >= 200)
+  if (recipe.options >= 216)
     for (int i = recipe.options % 8; i > 0; i--) {
       const std::size_t more = recipe.options >= 240 ? recipe.flags % 8u : recipe.flags % 2u;
       add_header(types[(recipe.options + i) % 3], 8 * (more + 1));
       *at(plan.next_header + 1) = static_cast<std::uint8_t>(more);
     }
-  if (recipe.fragment >= 160) {
+  if (recipe.fragment >= 216) {
     add_header(44, 8);
-    const auto part = recipe.fragment % 4 == 0 ? 0u : recipe.fragment % 4 == 1 ? 1u : 8u * (recipe.fragment & 7);
+    const auto part = recipe.fragment % 4 == 0   ? 0u
+                      : recipe.fragment % 4 == 1 ? 1u
+                                                 : 8u * (recipe.fragment & 7);
     put16(at(plan.next_header + 2), part);
-    put32(at(plan.next_header + 4), recipe.fragment / 32);
+    put32(at(plan.next_header + 4), recipe.fragment / 4 % 8);
     plan.later = part & 0xfff8;
   }
 }
@@ -114,12 +120,12 @@ void Kitchen::put_ip(const Recipe& recipe, Plan& plan) {
     plan.next_header = plan.l3 + 6;
     put_extensions(recipe, plan);
   } else {
-    const std::size_t options = recipe.options < 200 ? 0 : recipe.options % 11u;
+    const std::size_t options = recipe.options < 216 ? 0 : recipe.options % 11u;
     std::fill_n(ip, 20 + 4 * options, std::uint8_t{1});
     ip[0] = static_cast<std::uint8_t>(0x45 + options);
     ip[1] = recipe.sums;
-    put16(ip + 4, recipe.fragment / 32);
-    put16(ip + 6, recipe.fragment < 160          ? 0x4000u
+    put16(ip + 4, recipe.fragment / 4 % 8);
+    put16(ip + 6, recipe.fragment < 216      ? 0x4000u
                   : recipe.fragment % 4 == 0 ? 0u
                   : recipe.fragment % 4 == 1 ? 0x2000u
                   : recipe.fragment % 4 == 2 ? 0x2000u + (recipe.fragment & 7)
@@ -143,7 +149,8 @@ void Kitchen::put_l4(const Recipe& recipe, Plan& plan) {
   put16(l4 + 2, plan.destination_port);
   if (plan.protocol == protocol_tcp) {
     l4[12] = 0x50;
-    l4[13] = recipe.flags < 240 ? tcp_flags[recipe.flags % 16] : static_cast<std::uint8_t>(recipe.flags << 2);
+    l4[13] = recipe.flags < 240 ? tcp_flags[recipe.flags % 16]
+                                : static_cast<std::uint8_t>(recipe.flags << 2);
   }
   put16(l4 + (plan.protocol == protocol_tcp ? 16 : 6), recipe.sums * 257u);
   add(length);
@@ -169,9 +176,9 @@ void Kitchen::put_icmp(const Recipe& recipe, Plan& plan) {
   quoted.protocol = recipe.flags & 8 ? protocol_udp : protocol_tcp;
   quoted.l3 = size_;
   Recipe inner = recipe;
-  inner.fragment = recipe.fragment % 160;  // the error itself may be one, or what it quotes
+  inner.fragment = recipe.fragment % 216;  // the error itself may be one, or what it quotes
   if (recipe.sums % 32 == 5)
-    inner.fragment = static_cast<std::uint8_t>(160 + recipe.fragment % 96);
+    inner.fragment = static_cast<std::uint8_t>(216 + recipe.fragment % 40);
   put_ip(inner, quoted);
   put_l4(recipe, quoted);
   if (plan.ipv6)
@@ -221,10 +228,10 @@ void Kitchen::finish(const Recipe& recipe, const Plan& plan) {
 }
 
 Frame Kitchen::cook(const Recipe& recipe) {
-  static constexpr Plan::Kind kinds[] = {Plan::tcp,  Plan::tcp,   Plan::tcp,        Plan::tcp,
-                                         Plan::tcp,  Plan::udp,   Plan::udp,        Plan::udp,
-                                         Plan::udp,  Plan::reply, Plan::reply,      Plan::reply,
-                                         Plan::icmp_error, Plan::echo, Plan::other, Plan::raw};
+  static constexpr Plan::Kind kinds[] = {Plan::tcp,        Plan::tcp,   Plan::tcp,   Plan::tcp,
+                                         Plan::tcp,        Plan::udp,   Plan::udp,   Plan::udp,
+                                         Plan::udp,        Plan::reply, Plan::reply, Plan::reply,
+                                         Plan::icmp_error, Plan::echo,  Plan::other, Plan::raw};
   Plan plan;
   plan.kind = kinds[recipe.kind % 16];
   const auto& service = world_.services[recipe.service * world_.services.size() / 256];
@@ -235,14 +242,16 @@ Frame Kitchen::cook(const Recipe& recipe) {
   fuzz::put_ip(plan.destination, service.address);
   const std::uint8_t low = recipe.client & 15;
   if (plan.ipv6) {
-    const std::uint8_t client[] = {0x20, 1, 0xd, static_cast<std::uint8_t>(0xb8 + (recipe.client >> 7))};
+    const std::uint8_t client[] = {0x20, 1, 0xd,
+                                   static_cast<std::uint8_t>(0xb8 + (recipe.client >> 7))};
     std::ranges::copy(client, plan.source);
     plan.source[15] = low;
   } else {
     // In the crowded world the addresses end like those of the backends.
-    const std::uint8_t client[] = {192, world_.crowded ? low : std::uint8_t{0},
-                                   static_cast<std::uint8_t>(world_.crowded ? 1 : 2 + (recipe.client >> 7)),
-                                   static_cast<std::uint8_t>(world_.crowded ? recipe.client & 16 ? 11 : 7 : low)};
+    const std::uint8_t client[] = {
+        192, world_.crowded ? low : std::uint8_t{0},
+        static_cast<std::uint8_t>(world_.crowded ? 1 : 2 + (recipe.client >> 7)),
+        static_cast<std::uint8_t>(world_.crowded ? recipe.client & 16 ? 11 : 7 : low)};
     std::ranges::copy(client, plan.source);
   }
   if (recipe.client == 127)
@@ -250,11 +259,10 @@ Frame Kitchen::cook(const Recipe& recipe) {
   if (recipe.client == 126)
     plan.source[0] = 255;
   plan.source_port = client_port(recipe);
-  plan.destination_port =
-      service.last_port ? static_cast<std::uint16_t>(service.first_port + recipe.port % 120u)
-      : service.first_port
-          ? service.first_port
-          : static_cast<std::uint16_t>(recipe.port * 257u);
+  plan.destination_port = service.last_port
+                              ? static_cast<std::uint16_t>(service.first_port + recipe.port % 120u)
+                          : service.first_port ? service.first_port
+                                               : static_cast<std::uint16_t>(recipe.port * 257u);
   plan.protocol = service.udp ? protocol_udp : protocol_tcp;
   if (plan.kind == Plan::tcp && recipe.kind > 240)
     plan.protocol = protocol_tcp;
@@ -262,7 +270,8 @@ Frame Kitchen::cook(const Recipe& recipe) {
   if (plan.kind == Plan::raw) {
     put_ethernet(recipe, plan);
     for (std::size_t i = 12; i < std::size_t{14} + recipe.length[1]; i++)
-      frame_[i] = static_cast<std::uint8_t>(recipe.mutation[i % 4].value + i * recipe.mutation[i % 4].at);
+      frame_[i] =
+          static_cast<std::uint8_t>(recipe.mutation[i % 4].value + i * recipe.mutation[i % 4].at);
     size_ = 14 + recipe.length[1];
     if (recipe.length[0] & 1)
       put16(at(12), recipe.length[0] & 2 ? 0x0800 : 0x86dd);
@@ -292,7 +301,8 @@ Frame Kitchen::cook(const Recipe& recipe) {
       }
     }
     if (plan.kind == Plan::reply) {
-      const auto& served = served_[(recipe.client + recipe.port * std::size_t{256}) % served_.size()];
+      const auto& served =
+          served_[(recipe.client + recipe.port * std::size_t{256}) % served_.size()];
       plan.ipv6 = served.ipv6;
       std::ranges::copy(served.destination, plan.source);
       std::ranges::copy(served.source, plan.destination);
@@ -304,7 +314,8 @@ Frame Kitchen::cook(const Recipe& recipe) {
       plan.protocol = plan.ipv6 ? icmp6 : icmp4;
     put_ethernet(recipe, plan);
     if (plan.kind == Plan::reply && recipe.router < 200)
-      interface_ = served_[(recipe.client + recipe.port * std::size_t{256}) % served_.size()].interface;
+      interface_ =
+          served_[(recipe.client + recipe.port * std::size_t{256}) % served_.size()].interface;
     put_ip(recipe, plan);
     if (plan.protocol == protocol_tcp || plan.protocol == protocol_udp)
       put_l4(recipe, plan);

@@ -22,12 +22,12 @@ struct Recipe {
   std::uint8_t options;   ///< of IPv4; IPv6: extension headers
   std::uint8_t fragment;  ///< whether, and which
   std::uint8_t length[2];
-  std::uint8_t router;    ///< MAC addresses and interface
-  std::uint8_t wait;      ///< time that passes before
+  std::uint8_t router;  ///< MAC addresses and interface
+  std::uint8_t wait;    ///< time that passes before
   std::uint8_t headroom;
-  std::uint8_t sums;      ///< whether checksums are right
-  std::uint8_t cut;       ///< bytes cut off the end
-  std::uint8_t mutate;    ///< how many of the following
+  std::uint8_t sums;    ///< whether checksums are right
+  std::uint8_t cut;     ///< bytes cut off the end
+  std::uint8_t mutate;  ///< how many of the following
   struct {
     std::uint8_t at, value;
   } mutation[4];
@@ -43,7 +43,8 @@ struct Input {
   std::vector<std::uint8_t> bytes() const;
 };
 
-/// Makes frames. Answers of backends need to know which ports nat has given: it looks at what leaves.
+/// Makes frames. Answers of backends need to know which ports nat has given: it looks at what
+/// leaves.
 class Kitchen {
  public:
   explicit Kitchen(const reference::World& world) : world_(world) {}
@@ -76,7 +77,7 @@ class Kitchen {
   std::uint8_t* at(std::size_t offset) { return frame_.data() + offset; }
 
   const reference::World& world_;
-  std::array<std::uint8_t, 2048> frame_{};
+  std::array<std::uint8_t, 3072> frame_{};  ///< longer than any recipe makes one
   std::size_t size_ = 0;
   unsigned interface_ = 0;
   std::vector<Served> served_;

@@ -40,7 +40,8 @@ class Builder {
 
   /// A pool whose slots its backends share in turn. With `but`, each backend is changed first.
   template <class Change>
-  std::size_t pool(Forwarding forwarding, std::initializer_list<const char*> addresses, Change but) {
+  std::size_t pool(Forwarding forwarding, std::initializer_list<const char*> addresses,
+                   Change but) {
     Pool pool;
     pool.name = "p" + std::to_string(world_.pools.size());
     int number = 0;
@@ -62,7 +63,8 @@ class Builder {
     return pool(forwarding, addresses, [](Backend&, int) {});
   }
 
-  Builder& serve(const char* address, std::uint16_t port, std::size_t pool, std::uint16_t last = 0) {
+  Builder& serve(const char* address, std::uint16_t port, std::size_t pool,
+                 std::uint16_t last = 0) {
     for (const bool udp : {false, true}) {
       Service one{.address = ip(address), .first_port = port, .last_port = last, .udp = udp};
       one.id = static_cast<std::uint16_t>(world_.services.size() + 1);
@@ -99,16 +101,15 @@ void add_dsr(Builder& builder) {
                                    if (i == 2)
                                      one.mtu = 600;
                                  });
-  const auto ipip6 =
-      builder.pool(Forwarding::dsr_ipip, {"fd00:1::31", "fd00:1::32", "fd00:1::33"},
-                   [](Backend& one, int i) {
-                     one.interface = i == 0;
-                     if (i > 0) {
-                       one.from = ip("fd00:99::");
-                       one.from_varies = true;
-                     }
-                     one.mtu = i == 0 ? 1500 : i == 1 ? 1400 : 1300;
-                   });
+  const auto ipip6 = builder.pool(Forwarding::dsr_ipip, {"fd00:1::31", "fd00:1::32", "fd00:1::33"},
+                                  [](Backend& one, int i) {
+                                    one.interface = i == 0;
+                                    if (i > 0) {
+                                      one.from = ip("fd00:99::");
+                                      one.from_varies = true;
+                                    }
+                                    one.mtu = i == 0 ? 1500 : i == 1 ? 1400 : 1300;
+                                  });
   const auto gone = builder.pool(Forwarding::dsr_l2, {"10.0.1.51", "10.0.1.52", "10.0.1.53"},
                                  [](Backend& one, int i) {
                                    one.resolved = i != 0;
@@ -147,10 +148,11 @@ void add_nat(Builder& builder) {
   const auto keep4 = keep("10.0.1.41", 9000), other4 = keep("10.0.1.41", 9000);
   const auto keep6 = keep("fd00:1::41", 0), other6 = keep("fd00:1::41", 90);
   const auto wrong = builder.pool(Forwarding::nat, {"fd00:1::61"});
-  const auto lost = builder.pool(Forwarding::nat, {"10.0.1.62", "10.0.1.63"}, [](Backend& one, int i) {
-    one.resolved = i != 0;
-    one.enabled = i != 1;
-  });
+  const auto lost =
+      builder.pool(Forwarding::nat, {"10.0.1.62", "10.0.1.63"}, [](Backend& one, int i) {
+        one.resolved = i != 0;
+        one.enabled = i != 1;
+      });
   builder.serve(vip, 85, nat).serve(vip, 86, nat_port).serve(vip6, 85, nat6);
   builder.serve(vip, 87, keep4).serve(vip, 88, other4);
   builder.serve(vip6, 90, keep6).serve(vip6, 91, other6);
@@ -173,12 +175,12 @@ void add_ranges(Builder& builder) {
 
 /// Slots that change hands, with holders that live and that do not.
 void add_transitions(Builder& builder) {
-  const auto one = builder.pool(
-      Forwarding::dsr_l2, {"10.0.3.21", "10.0.3.22", "10.0.3.23", "10.0.3.24"},
-      [](Backend& backend, int i) {
-        backend.enabled = i != 3;
-        backend.resolved = i != 2;
-      });
+  const auto one =
+      builder.pool(Forwarding::dsr_l2, {"10.0.3.21", "10.0.3.22", "10.0.3.23", "10.0.3.24"},
+                   [](Backend& backend, int i) {
+                     backend.enabled = i != 3;
+                     backend.resolved = i != 2;
+                   });
   auto& pool = builder.world().pools[one];
   for (std::size_t i = 0; i < pool.slots.size(); i++) {
     auto& slot = pool.slots[i];

@@ -147,7 +147,7 @@ stage int open_flow4(struct xdp_md *ctx, struct errand *errand, __u32 *chosen)
 	reply.key = reply_key(backend->address[0], backend_port(backend, (__be16)(errand->packet.ports >> 16)),
 			      errand->packet.protocol == TCP, SL_NAT_FIRST_PORT);
 	reply.value = errand->flow.key;
-	reply.more = id << 16 | way << 8 | (control.epoch & 4 ? SL_REPLY_TICK : 0);
+	reply.more = id << 16 | way << 8;
 	port = claim_port4(&reply, errand->packet.hash);
 	if (!port)
 		return DROP(NO_PORT);
@@ -354,6 +354,15 @@ stage int nat4_forward(struct xdp_md *ctx, const struct packet *packet, struct s
 	return send(backend->interface, SL_REASON_NAT);
 }
 
+/* When a flow was told last that replies go on: the interval of four seconds, as far as six bits tell. Fewer would not do: a
+ * backend that speaks every eight seconds would never be noted. */
+#define REPLY_INTERVAL (63 * SL_REPLY_TICK)
+
+stage __u32 reply_interval(void)
+{
+	return (control.epoch >> 2) * SL_REPLY_TICK & REPLY_INTERVAL;
+}
+
 /* A backend's packet that tells its flow something. Returns whether there is such a flow. */
 separate int follow_reply4(struct entry *reply, __u32 tcp_flags)
 {
@@ -373,7 +382,7 @@ separate int follow_reply4(struct entry *reply, __u32 tcp_flags)
 		value |= SL_FLOW4_BACKEND_CLOSED;
 	if (!swap_value(forward.place, forward.value, value))
 		return 1; /* the client's packet was quicker; the next reply says it again */
-	swap_more(reply, (reply->more & ~0xffu) | SL_REPLY_ANSWERED | (control.epoch & 4 ? SL_REPLY_TICK : 0));
+	swap_more(reply, (reply->more & ~0xffu) | SL_REPLY_ANSWERED | reply_interval());
 	return 1;
 }
 
@@ -388,7 +397,7 @@ separate int find_reply4(struct entry *reply, __u32 tcp_flags)
 /* Is there nothing to note about this packet of a backend? */
 stage int is_plain_reply(const struct entry *reply, __u8 tcp_flags)
 {
-	return reply->more & SL_REPLY_ANSWERED && !(reply->more & SL_REPLY_TICK) == !(control.epoch & 4) &&
+	return reply->more & SL_REPLY_ANSWERED && (reply->more & REPLY_INTERVAL) == reply_interval() &&
 	       !(tcp_flags & (TCP_FIN | TCP_RST));
 }
 
@@ -410,7 +419,7 @@ stage int nat4_reply(struct xdp_md *ctx, const struct packet *packet, struct sl_
 
 		*found = reply;
 		if (!find_reply4(found, packet->tcp_flags))
-			return PASS(UNKNOWN_REPLY);
+			return PARSE_SLOWLY; /* a range's flow, or none: nat_flows knows */
 		reply = *found;
 	}
 	__u32 service = (__u32)reply.value & (SL_MAX_SERVICES - 1);

@@ -37,12 +37,9 @@ Directory::Directory(const World& world) : world_(world) {
     if (backend.forwarding != Forwarding::nat)
       continue;
     const bool preserves = backend.preserve_client_address;
-    addresses_.try_emplace(key_of(preserves ? backend.address : backend.from),
-                           Address{preserves ? Kind::preserving_backend : Kind::nat_source,
-                                   false,
-                                   {},
-                                   {},
-                                   {}});
+    addresses_.try_emplace(
+        key_of(preserves ? backend.address : backend.from),
+        Address{preserves ? Kind::preserving_backend : Kind::nat_source, false, {}, {}, {}});
   }
 }
 

@@ -20,7 +20,8 @@ AddressKey key_of(Bytes address);
 AddressKey key_of(const IpAddress& address);
 struct AddressHash {
   std::size_t operator()(const AddressKey& key) const {
-    return static_cast<std::size_t>((key.high * 0x9e3779b97f4a7c15 ^ key.low) * 0xff51afd7ed558ccd >> 20);
+    return static_cast<std::size_t>(
+        (key.high * 0x9e3779b97f4a7c15 ^ key.low) * 0xff51afd7ed558ccd >> 20);
   }
 };
 

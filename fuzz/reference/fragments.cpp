@@ -1,11 +1,14 @@
-// Fragments that are followed (xdp.fragments: "reassemble"): the later ones go where the first went.
+// Fragments that are followed (xdp.fragments: "reassemble"): the later ones go where the first
+// went.
 #include "model.hpp"
 
 namespace sluice::reference {
 
 namespace {
 constexpr std::uint32_t life = 30;  // seconds
-}
+/// As far as the data plane knows the clock: what it remembers seems young again after 18 hours.
+constexpr std::uint32_t clock = 0xffff;
+}  // namespace
 
 /// What the fragments of a datagram have in common: RFC 791; RFC 8200, section 4.5, where only the
 /// first fragment's protocol counts.
@@ -49,7 +52,7 @@ Model::Answer Model::later_fragment(Parsed& packet) {
   if (packet.protocol != protocol_tcp && packet.protocol != protocol_udp && !more_headers)
     return pass(SL_REASON_FRAGMENT);
   const auto found = datagrams_.find(datagram_key(packet));
-  if (found == datagrams_.end() || now_ - found->second.seen > life)
+  if (found == datagrams_.end() || ((now_ - found->second.seen) & clock) > life)
     return drop(SL_REASON_FRAGMENT_EARLY);
   const auto& datagram = found->second;
   if (!datagram.backend)

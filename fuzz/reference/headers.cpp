@@ -38,7 +38,8 @@ Chain follow_extensions(Bytes frame, std::size_t at, std::uint8_t protocol) {
       return chain;
     }
     const auto* header = &frame[chain.at];
-    const auto length = chain.protocol == fragment ? std::size_t{8} : (header[1] + std::size_t{1}) * 8;
+    const auto length =
+        chain.protocol == fragment ? std::size_t{8} : (header[1] + std::size_t{1}) * 8;
     if (chain.protocol == fragment) {
       const auto offset_and_more = get16(header + 2) & 0xfff9;
       if (offset_and_more)

@@ -53,8 +53,8 @@ Model::Answer Model::icmp_error(Parsed& packet) {
   packet.service = Directory::service(*packet.to, protocol, service_port);
   if (!packet.service || is_nat(*packet.service))
     return pass(SL_REASON_ICMP);
-  packet.hash = hash_of(*packet.service, destination_of(quoted, packet.ipv6), client_port,
-                        service_port);
+  packet.hash =
+      hash_of(*packet.service, destination_of(quoted, packet.ipv6), client_port, service_port);
   auto answer = forward(packet);
   if (answer.action == Action::tx || answer.action == Action::redirect)
     answer.reason = SL_REASON_ICMP_ERROR;

@@ -203,8 +203,8 @@ std::string Model::compare(const Frame& frame, const Outcome& seen) const {
 
 void Model::count(const Frame& frame) {
   const auto bytes = frame.bytes.size();
-  auto& verdict = counters_->verdict[frame.interface][static_cast<std::size_t>(answer_.action)]
-                                    [answer_.reason];
+  auto& verdict =
+      counters_->verdict[frame.interface][static_cast<std::size_t>(answer_.action)][answer_.reason];
   verdict.packets++;
   verdict.bytes += bytes;
   if (answer_.counted == Counted::nothing)
@@ -233,7 +233,8 @@ std::string Model::judge(const Frame& frame, const Outcome& seen) {
   answer_ = answer(frame, seen);
   for_a_service_ += answer_.service != 0;
   count(frame);
-  for (auto* traffic : {&counters_->service[answer_.service], &counters_->backend[answer_.backend]}) {
+  for (auto* traffic :
+       {&counters_->service[answer_.service], &counters_->backend[answer_.backend]}) {
     traffic->opened += answer_.opened;
     traffic->closed += answer_.closed;
   }

@@ -5,7 +5,9 @@
 // Where the data plane is free to choose, what it chose is looked at and must be allowed:
 //   - which free port of ours a nat flow gets;
 //   - that it finds none, if at least one living flow shares the backend's port;
-//   - with sixteen routers or more, whether a reply follows its client's frames or the kernel's route;
+//   - with sixteen routers or more, whether a reply follows its client's frames or the kernel's
+//   route;
+//   - a datagram's first fragment may be followed again 18 hours later, for half a minute;
 //   - in a crowded world, whether a nat flow was forgotten or is refused.
 // Slots of a table in transition, and their records, are tests/unit/transition_reference.hpp.
 #pragma once
@@ -83,7 +85,7 @@ class Model {
   /// A frame, read as far as it can be.
   struct Parsed {
     Frame frame;
-    Bytes ip;                ///< from the IP header to the end of the frame
+    Bytes ip;  ///< from the IP header to the end of the frame
     std::size_t l3 = 0, l4 = 0, ip_length = 0;
     bool ipv6 = false;
     std::uint8_t protocol = 0, tcp_flags = 0;

@@ -1,6 +1,6 @@
 // Nat: who has which port of ours, how long, and what packets are rewritten to. IPv4 with both
-// addresses rewritten and one port to a service has flows of its own kind ("narrow"); all others are
-// alike.
+// addresses rewritten and one port to a service has flows of its own kind ("narrow"); all others
+// are alike.
 #include "model.hpp"
 
 namespace sluice::reference {
@@ -111,17 +111,22 @@ Model::End Model::open_flow(const Parsed& packet, const Outcome& seen, bool narr
 
   const auto backend_port = backend.port ? backend.port : packet.destination_port;
   const bool preserve = backend.preserve_client_address;
-  const Tuple client{key_of(packet.source()), key_of(packet.destination()), packet.source_port,
-                     packet.destination_port, packet.protocol,            narrow};
-  Tuple reply{key_of(backend.address), preserve ? client.source : key_of(backend.from),
-              backend_port,            packet.source_port,
-              packet.protocol,         narrow};
+  const Tuple client{key_of(packet.source()), key_of(packet.destination()),
+                     packet.source_port,      packet.destination_port,
+                     packet.protocol,         narrow};
+  Tuple reply{key_of(backend.address),
+              preserve ? client.source : key_of(backend.from),
+              backend_port,
+              packet.source_port,
+              packet.protocol,
+              narrow};
   const auto living = [&](const Tuple& tuple) {
     auto* owner = flows_.find(flows_.by_reply, tuple);
     const auto current = owner ? flows_.find(flows_.by_client, owner->client) : nullptr;
     return owner && current == owner && !is_over(*owner, now_, !narrow);
   };
-  if (world_->crowded && (seen.reason == SL_REASON_NO_PORT || seen.reason == SL_REASON_FLOW_TABLE_FULL))
+  if (world_->crowded &&
+      (seen.reason == SL_REASON_NO_PORT || seen.reason == SL_REASON_FLOW_TABLE_FULL))
     return dropped(drop(seen.reason), service, id);
   if (preserve) {
     if (living(reply))
@@ -164,8 +169,9 @@ Model::Answer Model::nat(const Parsed& packet, const Outcome& seen) {
   const auto& first = world_->backends[pool.backends[0]];
   const bool narrow =
       !packet.ipv6 && packet.service->has_one_port() && !first.preserve_client_address;
-  const Tuple client{key_of(packet.source()), key_of(packet.destination()), packet.source_port,
-                     packet.destination_port, packet.protocol,            narrow};
+  const Tuple client{key_of(packet.source()), key_of(packet.destination()),
+                     packet.source_port,      packet.destination_port,
+                     packet.protocol,         narrow};
   bool opened = false, closed = false;
   auto* flow = flows_.find(flows_.by_client, client);
   if (flow && !goes_on(packet, *flow, closed)) {
@@ -234,8 +240,9 @@ Model::Answer Model::nat_to(const Parsed& packet, Flow& flow, bool opened, bool 
 /// and when they end it.
 Model::Answer Model::nat_reply(const Parsed& packet, const Outcome& seen) {
   const auto unknown = pass(SL_REASON_UNKNOWN_REPLY);
-  Tuple tuple{key_of(packet.source()), key_of(packet.destination()), packet.source_port,
-              packet.destination_port, packet.protocol,            true};
+  Tuple tuple{key_of(packet.source()), key_of(packet.destination()),
+              packet.source_port,      packet.destination_port,
+              packet.protocol,         true};
   Flow* flow = nullptr;
   if (packet.to->kind == Directory::Kind::nat_source && !packet.ipv6)
     flow = flows_.find(flows_.by_reply, tuple);

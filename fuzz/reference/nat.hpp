@@ -18,8 +18,8 @@ struct Tuple {
 };
 struct TupleHash {
   std::size_t operator()(const Tuple& tuple) const {
-    const auto ports = std::uint64_t{tuple.source_port} << 24 | std::uint64_t{tuple.destination_port} << 8 |
-                       tuple.protocol;
+    const auto ports = std::uint64_t{tuple.source_port} << 24 |
+                       std::uint64_t{tuple.destination_port} << 8 | tuple.protocol;
     std::uint64_t h = AddressHash()(tuple.source) * 31 + AddressHash()(tuple.destination);
     h = (h ^ ports) * 0x9e3779b97f4a7c15;
     return static_cast<std::size_t>(h ^ h >> 29);
@@ -37,13 +37,13 @@ struct Flow {
   Tuple client, reply;  ///< as its packets arrive
   std::uint16_t backend = 0;
   const Service* service = nullptr;
-  Way way;  ///< of the client's last packet
+  Way way;                       ///< of the client's last packet
   std::uint32_t seen = 0;        ///< when the client spoke last; narrow: or the backend
   std::uint32_t reply_seen = 0;  ///< when the backend did, or the client; narrow: as noted
   bool answered = false, established = false;
   bool client_closed = false, backend_closed = false;
-  bool has_reply = true;      ///< narrow: false once its port was given to another
-  bool reply_noted = false;   ///< narrow: replies are noted once in an interval
+  bool has_reply = true;       ///< narrow: false once its port was given to another
+  bool reply_noted = false;    ///< narrow: replies are noted once in an interval
   std::uint32_t interval = 0;  ///< narrow: that of the last note
   bool udp() const { return client.protocol == 17; }
   bool closed() const { return client_closed && backend_closed; }

@@ -31,17 +31,15 @@ struct Backend {
 
   bool ipv6() const { return !address.is_v4(); }
   /// Bytes of the outer header.
-  unsigned outer() const {
-    return forwarding == Forwarding::dsr_ipip ? (ipv6() ? 40u : 20u) : 0u;
-  }
+  unsigned outer() const { return forwarding == Forwarding::dsr_ipip ? (ipv6() ? 40u : 20u) : 0u; }
   /// The longest IP packet of a client that fits the way there; 0: nothing can be sent.
   unsigned room() const { return resolved && enabled && mtu > outer() ? mtu - outer() : 0u; }
 };
 
 struct Pool {
   std::string name;
-  std::vector<std::uint16_t> backends;   ///< ids
-  std::vector<transition::Slot> slots;   ///< the lookup table; empty: no usable backend
+  std::vector<std::uint16_t> backends;  ///< ids
+  std::vector<transition::Slot> slots;  ///< the lookup table; empty: no usable backend
   bool lost = false;  ///< its table lies outside of the arena: what the loader never does
 };
 
