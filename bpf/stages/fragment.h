@@ -100,9 +100,9 @@ stage int is_kernels(const struct packet *packet)
 	return packet->protocol != TCP && packet->protocol != UDP;
 }
 
-/* A datagram that the kernel has whole. One for a nat service: its later fragments would need the flow's addresses and the first
- * one's checksum the sum over all of them. And ICMP: a ping that is answered in XDP is one packet. */
-stage int kernels_fragment(void)
+/* A datagram for a nat service: its later fragments would need the flow's addresses and the first one's checksum the sum over
+ * all of them, so nat leaves fragments to the kernel. */
+stage int nat_fragment(void)
 {
 	return PASS(FRAGMENT);
 }
@@ -114,8 +114,10 @@ separate int own_first_fragment(struct packet *packet, __u64 key, int end, __u32
 
 	if (!packet || !id)
 		return BUG;
-	if (end == FOR_ICMP || (end == GO_ON && (!packet->service || packet->flags & SL_SERVICE_NAT)))
-		end = kernels_fragment();
+	if (end == FOR_ICMP)
+		end = PASS(ICMP); /* a ping that is answered here is one packet */
+	if (end == GO_ON && (!packet->service || packet->flags & SL_SERVICE_NAT))
+		end = nat_fragment();
 	if (end == GO_ON) {
 		end = select_backend(packet, id);
 		if (end != GO_ON)

@@ -165,7 +165,7 @@ static long bpf_xdp_adjust_head(struct xdp_md *ctx, int delta)
 
 	if (data < hard_start || data > (__u8 *)(long)ctx->data_end - ETHERNET)
 		return -22; /* EINVAL */
-	ASAN_POISON_MEMORY_REGION((void *)(long)ctx->data, data - (__u8 *)(long)ctx->data);
+	ASAN_POISON_MEMORY_REGION(frame_end - 2 * PAGE, data - (frame_end - 2 * PAGE));
 	ASAN_UNPOISON_MEMORY_REGION(data, (__u8 *)(long)ctx->data_end - data);
 	ctx->data = (__u32)(long)data;
 	return 0;

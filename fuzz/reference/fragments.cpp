@@ -29,6 +29,8 @@ std::string Model::datagram_key(const Parsed& packet) const {
 Model::Answer Model::first_fragment(Parsed& packet, End end) {
   Datagram datagram{.seen = now_};
   // The kernel has pings, and what nat would have to rewrite.
+  if (!end && is_icmp(packet.protocol))
+    end = pass(SL_REASON_ICMP);
   if (!end && (!packet.service || is_nat(*packet.service)))
     end = pass(SL_REASON_FRAGMENT);
   if (end) {
