@@ -47,7 +47,7 @@ constexpr std::uint8_t tcp_flags[] = {0x02, 0x02, 0x12, 0x10, 0x10, 0x10, 0x10, 
                                       0x11, 0x11, 0x04, 0x14, 0x00, 0x03, 0x06, 0x29};
 
 std::uint16_t client_port(const Recipe& recipe) {
-  return static_cast<std::uint16_t>(recipe.port < 240 ? 1024 + recipe.port % 64
+  return static_cast<std::uint16_t>(recipe.port < 240 ? 1024 + recipe.port % 8
                                                       : recipe.port * 257 + recipe.flags);
 }
 
@@ -56,12 +56,15 @@ std::uint16_t client_port(const Recipe& recipe) {
 std::uint32_t Kitchen::wait(const Recipe& recipe) {
   static constexpr std::uint32_t seconds[] = {1,  1,  2,  3,  4,  4,  5,   8,
                                               10, 16, 29, 31, 48, 60, 300, 3600};
-  return recipe.wait < 232 ? 0 : seconds[(recipe.wait - 232) % 16];
+  return recipe.wait < 248 ? 0 : seconds[recipe.sums % 16];
 }
 
 void Kitchen::put_ethernet(const Recipe& recipe, Plan& plan) {
   static constexpr std::uint8_t balancer[] = {2, 0, 0, 0, 9, 1};
-  const std::uint8_t router[] = {2, 0, 0, 0, 9, static_cast<std::uint8_t>(9 + recipe.router % 4)};
+  // A few routers; in the crowded world more than are remembered.
+  const auto last =
+      world_.crowded ? recipe.router : static_cast<std::uint8_t>(9 + recipe.router % 4);
+  const std::uint8_t router[] = {2, 0, 0, 0, 9, last};
   std::ranges::copy(balancer, at(0));
   std::ranges::copy(router, at(6));
   if (recipe.router > 250)
