@@ -115,8 +115,8 @@ stage int own_first_fragment(struct xdp_md *ctx, struct packet *packet, __u64 ke
 
 	if (!packet || !id || !stats)
 		return BUG;
-	if (end == FOR_ICMP) /* its later fragments are the kernel's too */
-		return PASS(ICMP);
+	if (end == FOR_ICMP)
+		end = PASS(ICMP); /* a ping that is answered here is one packet */
 	if (end == GO_ON && (!packet->service || packet->flags & SL_SERVICE_NAT))
 		end = nat_fragment();
 	if (end == GO_ON) {

@@ -87,28 +87,29 @@ separate int nat_forward(struct xdp_md *ctx, struct packet *packet)
 {
 	struct sl_stats *stats = my_stats();
 	__u32 service, id = 0;
-	struct sl_flow_key key;
 	int opened = 0, end;
 
 	if (!packet || !stats)
 		return BUG;
+	struct sl_flow_key *key = (struct sl_flow_key *)stats->scratch;
+
 	service = packet->service;
-	end = read_key(ctx, packet, &key);
+	end = read_key(ctx, packet, key);
 
 	if (end != GO_ON)
 		return end;
-	struct sl_flow *flow = bpf_map_lookup_elem(&nat_flows, &key);
+	struct sl_flow *flow = bpf_map_lookup_elem(&nat_flows, key);
 
-	if (flow && !goes_on(&key, flow, packet->tcp_flags)) {
-		forget_flow(&key, flow);
+	if (flow && !goes_on(key, flow, packet->tcp_flags)) {
+		forget_flow(key, flow);
 		flow = 0;
 	}
 	if (!flow) {
-		end = new_flow(ctx, packet, &key, &id);
+		end = new_flow(ctx, packet, key, &id);
 		if (end != GO_ON)
 			return count_dropped(service, id, end);
 		opened = packet->protocol == UDP || opens(packet->tcp_flags);
-		flow = bpf_map_lookup_elem(&nat_flows, &key);
+		flow = bpf_map_lookup_elem(&nat_flows, key);
 		if (!flow)
 			return count_dropped(service, id, DROP(FLOW_TABLE_FULL));
 	}
@@ -130,9 +131,9 @@ separate int nat_forward(struct xdp_md *ctx, struct packet *packet)
 		AT(flow->ethernet, 4, __u32) = AT(data, 4, __u32);
 		AT(flow->ethernet, 8, __u32) = AT(data, 8, __u32);
 		flow->interface = interface_slot;
-		tell_other_direction(&key, flow);
+		tell_other_direction(key, flow);
 	}
-	int closed = touch(&key, flow, packet->tcp_flags, SL_CLOSING_CLIENT) & SL_CLOSING_CLIENT;
+	int closed = touch(key, flow, packet->tcp_flags, SL_CLOSING_CLIENT) & SL_CLOSING_CLIENT;
 
 	end = rewrite(ctx, packet, flow);
 	if (end != GO_ON)

@@ -133,7 +133,7 @@ stage int open_flow4(struct xdp_md *ctx, struct errand *errand, __u32 *chosen)
 	reply.key = reply_key(backend->address[0], backend_port(backend, (__be16)(errand->packet.ports >> 16)),
 			      errand->packet.protocol == TCP, SL_NAT_FIRST_PORT);
 	reply.value = errand->flow.key;
-	reply.more = id << 16 | way << 8 | (control.epoch & 4 ? SL_REPLY_TICK : 0);
+	reply.more = id << 16 | way << 8;
 	/* Flows of one client may share their hash, but should not look for ports in the same places. */
 	port = claim_port4(&reply, sl_mix(errand->packet.hash ^ errand->packet.ports));
 	if (!port) {
@@ -326,6 +326,15 @@ stage int nat4_forward(struct xdp_md *ctx, const struct packet *packet, struct s
 	return send(backend->interface, SL_REASON_NAT);
 }
 
+/* When a flow was told last that replies go on: the interval of four seconds, as far as six bits tell. Fewer would not do: a
+ * backend that speaks every eight seconds would never be noted. */
+#define REPLY_INTERVAL (63 * SL_REPLY_TICK)
+
+stage __u32 reply_interval(void)
+{
+	return (control.epoch >> 2) * SL_REPLY_TICK & REPLY_INTERVAL;
+}
+
 /* A backend's packet that tells its flow something. Returns whether there is such a flow. */
 separate int follow_reply4(struct entry *reply, __u32 tcp_flags)
 {
@@ -345,7 +354,7 @@ separate int follow_reply4(struct entry *reply, __u32 tcp_flags)
 		value |= SL_FLOW4_BACKEND_CLOSED;
 	if (!swap_flow(&forward, value))
 		return 1; /* the client's packet was quicker; the next reply says it again */
-	swap_more(reply, (reply->more & ~0xffu) | SL_REPLY_ANSWERED | (control.epoch & 4 ? SL_REPLY_TICK : 0));
+	swap_more(reply, (reply->more & ~0xffu) | SL_REPLY_ANSWERED | reply_interval());
 	return 1;
 }
 
@@ -360,7 +369,7 @@ separate int find_reply4(struct entry *reply, __u32 tcp_flags)
 /* Is there nothing to note about this packet of a backend? */
 stage int is_plain_reply(const struct entry *reply, __u8 tcp_flags)
 {
-	return reply->more & SL_REPLY_ANSWERED && !(reply->more & SL_REPLY_TICK) == !(control.epoch & 4) &&
+	return reply->more & SL_REPLY_ANSWERED && (reply->more & REPLY_INTERVAL) == reply_interval() &&
 	       !(tcp_flags & (TCP_FIN | TCP_RST));
 }
 
@@ -382,7 +391,7 @@ stage int nat4_reply(struct xdp_md *ctx, const struct packet *packet, struct sl_
 
 		*found = reply;
 		if (!find_reply4(found, packet->tcp_flags))
-			return PARSE_SLOWLY; /* it may belong to a flow in nat_flows */
+			return PARSE_SLOWLY; /* a range's flow, or none: nat_flows knows */
 		reply = *found;
 	}
 	__u32 service = (__u32)reply.value & (SL_MAX_SERVICES - 1);

@@ -161,6 +161,11 @@ stage int judge_fragment(const struct sl_front *front, __u32 address_id)
 	return front->fragments == SL_FRAGMENTS_REASSEMBLE ? GO_ON : DROP(FRAGMENT);
 }
 
+stage int is_extension(__u8 protocol)
+{
+	return protocol == 0 || protocol == 43 || protocol == 60 || protocol == 44;
+}
+
 /* Skips IPv6 extension headers. Returns the protocol behind them and moves *l4, or an end; sets *fragment to the offset of the
  * header of a fragment, behind which there is nothing to skip in a later one. */
 stage int skip_extensions(void *data, void *end, __u8 protocol, __u32 *l4, __u8 *fragment)
@@ -168,7 +173,7 @@ stage int skip_extensions(void *data, void *end, __u8 protocol, __u32 *l4, __u8 
 	__u32 at = *l4;
 
 	for (int i = 0; i < IPV6_EXTENSIONS; i++) {
-		if (protocol != 0 && protocol != 43 && protocol != 60 && protocol != 44) {
+		if (!is_extension(protocol)) {
 			*l4 = at;
 			return protocol;
 		}
@@ -193,7 +198,8 @@ stage int skip_extensions(void *data, void *end, __u8 protocol, __u32 *l4, __u8 
 		if (at > 247) /* an L4 header beyond this is not looked for */
 			return DROP(EXTENSION_CHAIN);
 	}
-	return DROP(EXTENSION_CHAIN);
+	*l4 = at;
+	return is_extension(protocol) ? DROP(EXTENSION_CHAIN) : protocol;
 }
 
 /* Everything that the fast paths leave over: GO_ON with a filled packet, or its end. */
@@ -252,11 +258,10 @@ separate int parse_slow(struct xdp_md *ctx, struct packet *packet)
 			if (judged != GO_ON)
 				return judged;
 			packet->fragment = l3;
-			if (part & bpf_htons(0x1fff)) {
-				packet->l3 = l3;
-				packet->protocol = protocol;
+			packet->l3 = l3; /* what its datagram is known by, whatever else is wrong with it */
+			packet->protocol = protocol;
+			if (part & bpf_htons(0x1fff))
 				return LATER_FRAGMENT;
-			}
 		}
 		l4 = l3 + header;
 		high = source;
@@ -297,8 +302,8 @@ separate int parse_slow(struct xdp_md *ctx, struct packet *packet)
 			if (judged != GO_ON)
 				return judged;
 			packet->fragment = fragment;
+			packet->l3 = l3;
 			if (protocol == LATER_FRAGMENT) {
-				packet->l3 = l3;
 				packet->protocol = l4;
 				return LATER_FRAGMENT;
 			}

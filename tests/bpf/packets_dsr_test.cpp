@@ -49,6 +49,26 @@ TEST_P(PacketDsr, L2ChangesTheMacAddressesAndNothingElse) {
            .extension(0)
            .extension(60, 2)
            .tcp(40000, l2_port, ack)},
+      {"six IPv6 extension headers, as many as are followed",
+       from_router()
+           .ip(client6, vip6)
+           .extension(0)
+           .extension(60)
+           .extension(43)
+           .extension(60)
+           .extension(43)
+           .extension(60)
+           .udp(9, l2_port),
+       "forward", "dsr-l2",
+       to_backend("fd00:1::21")
+           .ip(client6, vip6)
+           .extension(0)
+           .extension(60)
+           .extension(43)
+           .extension(60)
+           .extension(43)
+           .extension(60)
+           .udp(9, l2_port)},
       {"a fragment header that holds the whole packet (RFC 6946)",
        from_router().ip(client6, vip6).fragment_header(0).udp(9, l2_port), "forward", "dsr-l2",
        to_backend("fd00:1::21").ip(client6, vip6).fragment_header(0).udp(9, l2_port)},

@@ -193,6 +193,32 @@ TEST_P(PacketFragments, WhatTheKernelGetsItGetsWhole) {
   });
 }
 
+TEST_P(PacketFragments, WhoseFirstIsTooShortForItsPortsTheKernelGetsAll) {
+  choose(model::Fragments::reassemble);
+  check({
+      {"the first, with four bytes of TCP",
+       from_router().ip(client, vip, {.id = 7, .fragment = more, .protocol = 6}).payload(4),
+       "pass",
+       "truncated",
+       {}},
+      {"and the others",
+       from_router().ip(client, vip, {.id = 7, .fragment = 4, .protocol = 6}).payload(24),
+       "pass",
+       "fragment",
+       {}},
+      {"IPv6, the first",
+       from_router().ip(client6, vip6).fragment_header(of6(0), 7, 6).payload(8),
+       "pass",
+       "truncated",
+       {}},
+      {"and the others",
+       from_router().ip(client6, vip6).fragment_header(of6(4, true), 7, 6).payload(24),
+       "pass",
+       "fragment",
+       {}},
+  });
+}
+
 TEST_P(PacketFragments, WithoutABackendAllOfADatagramIsDropped) {
   choose(model::Fragments::reassemble);
   check({

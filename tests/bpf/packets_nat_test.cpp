@@ -279,6 +279,23 @@ TEST_P(PacketNat, PortOfAOneWayFlowStaysItsOwn) {
   }
 }
 
+TEST_P(PacketNat, AFlowLivesOnWhatItsBackendSendsEveryEightSeconds) {
+  pass_time(0);
+  const auto out = forward(from_router().ip(client, vip).udp(5353, nat_port).payload("subscribe"));
+  const auto port = source_port(out);
+  const auto news = from_backend("10.0.1.11").ip("10.0.1.11", source).udp(nat_port, port);
+  reply(news);
+  forward(from_router().ip(client, vip).udp(5353, nat_port).payload("thanks"));
+  for (int i = 0; i < 20; i++) {
+    pass_time(8);
+    reply(news);
+  }
+  pass_time(30);
+  forward(from_router().ip(client, vip).udp(5353, nat_port).payload("still there"));
+  EXPECT_EQ(service(nat_port, model::Protocol::udp).opened, 1u)
+      << "the flow was given up while its backend spoke";
+}
+
 TEST_P(PacketNat, FlowWhoseReplyWasThrownOutIsMadeAnew) {
   pass_time(0);
   const auto request = from_router().ip(client, vip);

@@ -1,0 +1,213 @@
+#include "comparison.hpp"
+
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+
+#include "host/program.h"
+#include "worlds.hpp"
+
+namespace sluice::fuzz {
+
+using namespace reference;
+
+namespace {
+
+struct Prepared {
+  const World* world;
+  Contents contents;
+};
+
+const std::vector<Prepared>& prepared() {
+  static const auto all = [] {
+    std::vector<Prepared> made;
+    for (const auto& world : worlds())
+      made.push_back({&world, contents_of(world)});
+    return made;
+  }();
+  return all;
+}
+
+std::string hex(Bytes bytes) {
+  std::string text;
+  for (const auto byte : bytes) {
+    char two[3];
+    std::snprintf(two, sizeof two, "%02x", byte);
+    text += two;
+  }
+  return text;
+}
+
+const char* const reason_names[] = {"not-ip",
+                                    "not-ours",
+                                    "no-service",
+                                    "fragment",
+                                    "icmp",
+                                    "other-protocol",
+                                    "truncated",
+                                    "malformed",
+                                    "unknown-reply",
+                                    "no-backend",
+                                    "unresolved",
+                                    "too-big",
+                                    "no-port",
+                                    "flow-table-full",
+                                    "no-headroom",
+                                    "extension-chain",
+                                    "family-mismatch",
+                                    "fragment-early",
+                                    "denied",
+                                    "nat",
+                                    "nat-reply",
+                                    "dsr-l2",
+                                    "dsr-ipip4",
+                                    "dsr-ipip6",
+                                    "icmp-error",
+                                    "echo",
+                                    "too-big-told",
+                                    "bug"};
+static_assert(std::size(reason_names) == SL_REASON_COUNT);
+
+}  // namespace
+
+std::string Figures::text() const {
+  char line[200];
+  std::snprintf(
+      line, sizeof line, "%llu executions, %llu agreements, %llu sequences, %.0f %% for a service",
+      static_cast<unsigned long long>(executions), static_cast<unsigned long long>(agreements),
+      static_cast<unsigned long long>(sequences),
+      executions ? 100.0 * static_cast<double>(for_a_service) / static_cast<double>(executions)
+                 : 0.0);
+  std::string text = line, missing;
+  int seen = 0;
+  for (int i = 0; i < SL_REASON_COUNT; i++) {
+    seen += reasons[i] > 0;
+    if (!reasons[i])
+      missing += std::string(" ") + reason_names[i];
+  }
+  text += ", " + std::to_string(seen) + " of " + std::to_string(int{SL_REASON_COUNT}) + " reasons";
+  return missing.empty() ? text : text + " (not:" + missing + ")";
+}
+
+/// The counters that the model says this frame moves, and its verdict.
+std::string Comparison::compare_counted(const Frame& frame, const Outcome& outcome) {
+  const auto& program = *host_stats();
+  const auto& expected = model_.counters();
+  const auto verdict = static_cast<std::size_t>(outcome.action);
+  const auto service = model_.last_service(), backend = model_.last_backend();
+  if (std::memcmp(&program.verdict[frame.interface][verdict][outcome.reason],
+                  &expected.verdict[frame.interface][verdict][outcome.reason], sizeof(sl_counter)))
+    return "the verdict's counter differs";
+  if (crowded_)
+    return {};
+  if (std::memcmp(&program.service[service], &expected.service[service], sizeof(sl_traffic)))
+    return "counters of service " + std::to_string(service) + " differ";
+  if (std::memcmp(&program.backend[backend], &expected.backend[backend], sizeof(sl_traffic)))
+    return "counters of backend " + std::to_string(backend) + " differ";
+  return {};
+}
+
+std::string Comparison::step(Kitchen& kitchen, const Recipe& recipe) {
+  if (const auto wait = Kitchen::wait(recipe)) {
+    now_ += wait;
+    host_.set_time(now_);
+    model_.set_time(now_);
+    if (twin_)
+      twin_->set_time(now_);
+  }
+  auto frame = kitchen.cook(recipe);
+  // The kernel's test run takes no frame without a whole Ethernet header.
+  if (twin_ && frame.bytes.size() < 14)
+    return {};
+  const auto outcome = host_.run(frame);
+  auto complaint = model_.judge(frame, outcome);
+  if (complaint.empty())
+    complaint = compare_counted(frame, outcome);
+  if (!complaint.empty())
+    complaint = "the program: " + complaint;
+  if (complaint.empty() && twin_) {
+    const auto twin = twin_->run(frame);
+    if (twin.action != outcome.action || twin.reason != outcome.reason ||
+        !std::ranges::equal(twin.bytes, outcome.bytes))
+      complaint = "the kernel's program: action " + std::to_string(static_cast<int>(twin.action)) +
+                  " reason " + std::to_string(twin.reason) + ", on the host action " +
+                  std::to_string(static_cast<int>(outcome.action)) + " reason " +
+                  std::to_string(outcome.reason) + "\n  kernel   " + hex(twin.bytes) +
+                  "\n  host     " + hex(outcome.bytes);
+  }
+  figures_.executions++;
+  if (complaint.empty()) {
+    figures_.agreements++;
+    figures_.reasons[outcome.reason]++;
+    kitchen.taste(outcome);
+    return {};
+  }
+  return complaint + "\n  in       " + hex(frame.bytes) + "\n  out      " + hex(outcome.bytes) +
+         "\n  expected " + hex(model_.expected().bytes) + "\n  interface " +
+         std::to_string(frame.interface) + ", headroom " + std::to_string(frame.headroom) +
+         ", at " + std::to_string(now_ - first_epoch) + " s";
+}
+
+std::string Comparison::run(const Input& input) {
+  const auto& [world, contents] = prepared()[input.world % prepared().size()];
+  host_.load(*world, contents);
+  model_.load(*world);
+  if (twin_)
+    twin_->load(*world, contents);
+  if (disagreed_) {  // what was counted before does not agree either
+    *host_stats() = {};
+    model_.clear_counters();
+    disagreed_ = false;
+  }
+  now_ = first_epoch;
+  model_.set_time(now_);
+  crowded_ |= world->crowded;
+  Kitchen kitchen(*world);
+  figures_.sequences++;
+  const auto before = model_.for_a_service();
+  for (std::size_t i = 0; i < input.recipes.size(); i++)
+    if (const auto complaint = step(kitchen, input.recipes[i]); !complaint.empty()) {
+      disagreed_ = true;
+      return "world '" + world->name + "', frame " + std::to_string(i) + ": " + complaint;
+    }
+  figures_.for_a_service += model_.for_a_service() - before;
+  return {};
+}
+
+std::string Comparison::compare_counters() {
+  const auto& program = *host_stats();
+  const auto& expected = model_.counters();
+  if (std::memcmp(program.verdict, expected.verdict, sizeof expected.verdict))
+    return "a verdict was counted that no frame had";
+  if (!crowded_ && (std::memcmp(program.service, expected.service, sizeof expected.service) ||
+                    std::memcmp(program.backend, expected.backend, sizeof expected.backend)))
+    return "a service or a backend has got what no frame was for";
+  return twin_ ? twin_->compare_memory() : std::string();
+}
+
+Input shortened(Comparison& comparison, Input input) {
+  int tries = 500;
+  for (auto piece = input.recipes.size() / 2; piece > 0; piece /= 2)
+    for (std::size_t at = 0; at + piece <= input.recipes.size() && tries-- > 0;) {
+      auto shorter = input;
+      const auto first = shorter.recipes.begin() + static_cast<std::ptrdiff_t>(at);
+      shorter.recipes.erase(first, first + static_cast<std::ptrdiff_t>(piece));
+      if (comparison.run(shorter).empty())
+        at += piece;
+      else
+        input = shorter;
+    }
+  return input;
+}
+
+std::string reproducer(const Input& input, const std::string& complaint) {
+  const char* file = "disagreement.input";
+  const auto bytes = input.bytes();
+  std::ofstream(file, std::ios::binary)
+      .write(reinterpret_cast<const char*>(bytes.data()),
+             static_cast<std::streamsize>(bytes.size()));
+  return complaint + "\n" + std::to_string(input.recipes.size()) + " recipes are in " + file +
+         "; run the same again with: packet_loop --input " + file;
+}
+
+}  // namespace sluice::fuzz

@@ -1,0 +1,49 @@
+// The same object in the kernel, driven by BPF_PROG_TEST_RUN: one instance for each interface, with
+// shared maps, as the loader does it.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "comparison.hpp"
+
+struct bpf_object;
+
+namespace sluice::fuzz {
+
+class KernelProgram : public Twin {
+ public:
+  /// Loads the object file; keeps to CPU 0. Throws std::runtime_error where the kernel refuses.
+  explicit KernelProgram(const std::string& object_file);
+  ~KernelProgram() override;
+  KernelProgram(const KernelProgram&) = delete;
+  KernelProgram& operator=(const KernelProgram&) = delete;
+
+  void load(const reference::World& world, const Contents& contents) override;
+  void set_time(std::uint32_t now) override;
+  reference::Outcome run(const reference::Frame& frame) override;
+  std::string compare_memory() override;
+
+ private:
+  struct Memory {
+    void* at;
+    std::size_t size;
+  };
+  static constexpr unsigned interfaces = 2;
+
+  int map(const char* name) const;
+  template <class T>
+  T* memory(const std::string& name) {
+    return static_cast<T*>(memory_.at(name).at);
+  }
+  void clear_lru();
+
+  std::vector<bpf_object*> objects_;
+  int programs_[interfaces] = {};
+  std::map<std::string, Memory> memory_;
+  std::vector<std::pair<reference::AccessEntry, int>> access_;
+  std::vector<std::uint8_t> in_, out_;
+};
+
+}  // namespace sluice::fuzz

@@ -1,0 +1,289 @@
+#include "worlds.hpp"
+
+#include "dataplane/xdp/front.hpp"
+
+namespace sluice::fuzz {
+
+namespace {
+
+using namespace reference;
+
+constexpr const char *vip = "10.0.0.100", *vip6 = "fd00:100::100";
+constexpr const char *wide = "10.0.0.110", *wide6 = "fd00:100::110";
+constexpr const char *source = "10.0.1.2", *source6 = "fd00:1::2";
+
+IpAddress ip(std::string_view text) {
+  return IpAddress::parse(text).value();
+}
+
+/// Adds pools and services to a world, and gives everything its number.
+class Builder {
+ public:
+  explicit Builder(std::string name) {
+    world_.name = std::move(name);
+    world_.backends.emplace_back();
+    world_.backends[0].enabled = false;
+  }
+
+  /// A backend's entry with the usual way there: MACs by its number, out of interface 0.
+  static Backend backend(Forwarding forwarding, std::string_view address) {
+    Backend one;
+    one.address = ip(address);
+    one.forwarding = forwarding;
+    const auto& bytes = one.address.bytes();
+    one.destination = {{2, 0, 0, bytes[13], bytes[14], bytes[15]}};
+    one.source = {{2, 0, 0, 0, 0, 1}};
+    if (forwarding != Forwarding::dsr_l2)
+      one.from = ip(one.address.is_v4() ? source : source6);
+    return one;
+  }
+
+  /// A pool whose slots its backends share in turn. With `but`, each backend is changed first.
+  template <class Change>
+  std::size_t pool(Forwarding forwarding, std::initializer_list<const char*> addresses,
+                   Change but) {
+    Pool pool;
+    pool.name = "p" + std::to_string(world_.pools.size());
+    int number = 0;
+    for (const char* address : addresses) {
+      auto one = backend(forwarding, address);
+      but(one, number++);
+      if (one.preserve_client_address)
+        one.from = {};
+      pool.backends.push_back(static_cast<std::uint16_t>(world_.backends.size()));
+      world_.backends.push_back(one);
+    }
+    if (!pool.backends.empty())
+      for (std::size_t i = 0; i < 31; i++)
+        pool.slots.push_back({.owner = pool.backends[i % pool.backends.size()]});
+    world_.pools.push_back(pool);
+    return world_.pools.size() - 1;
+  }
+  std::size_t pool(Forwarding forwarding, std::initializer_list<const char*> addresses) {
+    return pool(forwarding, addresses, [](Backend&, int) {});
+  }
+
+  Builder& serve(const char* address, std::uint16_t port, std::size_t pool,
+                 std::uint16_t last = 0) {
+    for (const bool udp : {false, true}) {
+      Service one{.address = ip(address), .first_port = port, .last_port = last, .udp = udp};
+      one.id = static_cast<std::uint16_t>(world_.services.size() + 1);
+      one.pool = pool;
+      one.seed = dataplane::xdp::service_seed(
+          {one.address, port, udp ? model::Protocol::udp : model::Protocol::tcp, last});
+      world_.services.push_back(one);
+    }
+    return *this;
+  }
+  Builder& echo() {
+    for (auto& service : world_.services)
+      service.answers_echo = service.first_port == 80;
+    return *this;
+  }
+  World& world() { return world_; }
+
+ private:
+  World world_;
+};
+
+/// Direct return of every kind.
+void add_dsr(Builder& builder) {
+  const auto l2 = builder.pool(Forwarding::dsr_l2, {"10.0.1.21", "10.0.1.22", "10.0.1.23"},
+                               [](Backend& one, int i) { one.interface = i == 1; });
+  const auto l2_6 = builder.pool(Forwarding::dsr_l2, {"fd00:1::21", "fd00:1::22"});
+  const auto ipip = builder.pool(Forwarding::dsr_ipip, {"10.0.1.31", "10.0.1.32", "10.0.1.33"},
+                                 [](Backend& one, int i) {
+                                   one.interface = i == 2;
+                                   if (i > 0) {
+                                     one.from = ip("10.99.0.0");
+                                     one.from_varies = true;
+                                   }
+                                   if (i == 2)
+                                     one.mtu = 600;
+                                 });
+  const auto ipip6 = builder.pool(Forwarding::dsr_ipip, {"fd00:1::31", "fd00:1::32", "fd00:1::33"},
+                                  [](Backend& one, int i) {
+                                    one.interface = i == 0;
+                                    if (i > 0) {
+                                      one.from = ip("fd00:99::");
+                                      one.from_varies = true;
+                                    }
+                                    one.mtu = i == 0 ? 1500 : i == 1 ? 1400 : 1300;
+                                  });
+  const auto gone = builder.pool(Forwarding::dsr_l2, {"10.0.1.51", "10.0.1.52", "10.0.1.53"},
+                                 [](Backend& one, int i) {
+                                   one.resolved = i != 0;
+                                   one.enabled = i != 1;
+                                   one.interface = i == 2 ? 9 : 0;
+                                 });
+  const auto empty = builder.pool(Forwarding::dsr_l2, {});
+  builder.serve(vip, 80, l2).serve(vip, 81, ipip).serve(vip, 82, ipip6).serve(vip, 83, gone);
+  builder.serve(vip, 84, empty).serve(vip6, 80, l2_6).serve(vip6, 81, ipip).serve(vip6, 82, ipip6);
+  builder.serve(vip6, 84, empty);
+}
+
+/// Nat of every kind.
+void add_nat(Builder& builder) {
+  const auto nat = builder.pool(Forwarding::nat, {"10.0.1.11", "10.0.1.12", "10.0.1.13"},
+                                [](Backend& one, int i) {
+                                  one.interface = i == 1;
+                                  one.mtu = i == 2 ? 700 : 1500;
+                                });
+  const auto nat_port =
+      builder.pool(Forwarding::nat, {"10.0.1.14"}, [](Backend& one, int) { one.port = 8080; });
+  const auto nat6 =
+      builder.pool(Forwarding::nat, {"fd00:1::11", "fd00:1::12"}, [](Backend& one, int i) {
+        one.interface = i == 1;
+        one.mtu = i == 1 ? 1290 : 1500;
+        one.port = i == 0 ? 0 : 8080;
+      });
+  // Two pools with one backend: whose client has the port?
+  const auto keep = [&](const char* address, std::uint16_t port) {
+    return builder.pool(Forwarding::nat, {address}, [port](Backend& one, int) {
+      one.preserve_client_address = true;
+      one.port = port;
+      one.interface = 1;
+    });
+  };
+  const auto keep4 = keep("10.0.1.41", 9000), other4 = keep("10.0.1.41", 9000);
+  const auto keep6 = keep("fd00:1::41", 0), other6 = keep("fd00:1::41", 90);
+  const auto wrong = builder.pool(Forwarding::nat, {"fd00:1::61"});
+  const auto lost =
+      builder.pool(Forwarding::nat, {"10.0.1.62", "10.0.1.63"}, [](Backend& one, int i) {
+        one.resolved = i != 0;
+        one.enabled = i != 1;
+      });
+  builder.serve(vip, 85, nat).serve(vip, 86, nat_port).serve(vip6, 85, nat6);
+  builder.serve(vip, 87, keep4).serve(vip, 88, other4);
+  builder.serve(vip6, 90, keep6).serve(vip6, 91, other6);
+  builder.serve(vip, 92, wrong).serve(vip, 93, lost);
+}
+
+/// Ranges, and every port.
+void add_ranges(Builder& builder) {
+  const auto any = builder.pool(Forwarding::dsr_l2, {"10.0.2.21", "10.0.2.22"});
+  const auto nat = builder.pool(Forwarding::nat, {"10.0.2.11", "10.0.2.12"});
+  const auto nat6 = builder.pool(Forwarding::nat, {"fd00:2::11", "fd00:2::12"});
+  const auto one = builder.pool(Forwarding::dsr_ipip, {"10.0.2.31", "fd00:2::31"});
+  for (const char* address : {wide, wide6}) {
+    const bool v6 = address == wide6;
+    builder.serve(address, 0, any).serve(address, 80, one);
+    builder.serve(address, 8000, v6 ? nat6 : nat, 8099).serve(address, 8100, any, 8100);
+    builder.serve(address, 9000, one, 9999).serve(address, 8050, one);
+  }
+}
+
+/// Slots that change hands, with holders that live and that do not.
+void add_transitions(Builder& builder) {
+  const auto one =
+      builder.pool(Forwarding::dsr_l2, {"10.0.3.21", "10.0.3.22", "10.0.3.23", "10.0.3.24"},
+                   [](Backend& backend, int i) {
+                     backend.enabled = i != 3;
+                     backend.resolved = i != 2;
+                   });
+  auto& pool = builder.world().pools[one];
+  for (std::size_t i = 0; i < pool.slots.size(); i++) {
+    auto& slot = pool.slots[i];
+    slot.owner = pool.backends[i / 4 % 4];
+    if (i % 4 == 1)
+      slot = {slot.owner, pool.backends[i / 16 % 2], transition::Phase::learning, 4};
+    else if (i % 4 == 2)
+      slot = {slot.owner, pool.backends[i / 2 % 4], transition::Phase::learning, 4};
+    else if (i % 4 == 3)
+      slot.phase = transition::Phase::pinned;
+  }
+  builder.serve(vip, 100, one).serve(vip6, 100, one);
+}
+
+std::vector<World> make() {
+  std::vector<World> made;
+  {
+    Builder builder("direct return");
+    add_dsr(builder);
+    made.push_back(builder.echo().world());
+  }
+  {
+    Builder builder("nat");
+    add_nat(builder);
+    made.push_back(builder.echo().world());
+  }
+  {
+    Builder builder("everything, access lists, fragments dropped");
+    add_dsr(builder);
+    add_nat(builder);
+    add_ranges(builder);
+    auto& world = builder.echo().world();
+    world.fragments = Fragments::drop;
+    world.access = {{ip("192.0.2.0"), 24, true},  {ip("192.0.2.4"), 30, false},
+                    {ip("192.0.2.6"), 32, true},  {ip("0.0.0.0"), 1, false},
+                    {ip("2001:db8::"), 32, true}, {ip("2001:db8::4"), 126, false}};
+    made.push_back(world);
+  }
+  {
+    Builder builder("everything, fragments followed");
+    add_dsr(builder);
+    add_nat(builder);
+    add_ranges(builder);
+    add_transitions(builder);
+    builder.world().fragments = Fragments::reassemble;
+    made.push_back(builder.echo().world());
+  }
+  {
+    Builder builder("many services and addresses");
+    add_dsr(builder);
+    const auto pool = builder.pool(Forwarding::dsr_l2, {"10.0.4.21", "fd00:4::21"});
+    for (int i = 0; i < 100; i++) {
+      builder.serve(("10.4.0." + std::to_string(i + 1)).c_str(), 80, pool);
+      builder.serve(("fd00:104::" + std::to_string(i + 1)).c_str(), 80, pool);
+    }
+    add_ranges(builder);
+    made.push_back(builder.echo().world());
+  }
+  {
+    Builder builder("many services of one address");
+    const auto pool = builder.pool(Forwarding::dsr_ipip, {"10.0.4.31", "fd00:4::31"});
+    for (std::uint16_t i = 0; i < 240; i++)
+      builder.serve(vip, static_cast<std::uint16_t>(1 + i * 11), pool);
+    builder.serve(vip, 0, pool);
+    made.push_back(builder.echo().world());
+  }
+  {
+    Builder builder("transitions, only some may come");
+    add_transitions(builder);
+    auto& world = builder.world();
+    world.deny_otherwise = true;
+    world.access = {{ip("192.0.2.0"), 25, false}, {ip("2001:db8::"), 64, false}};
+    world.fragments = Fragments::reassemble;
+    made.push_back(world);
+  }
+  {
+    Builder builder("nat, crowded");
+    const auto nat = builder.pool(Forwarding::nat, {"10.0.1.11", "10.0.1.7"});
+    builder.serve(vip, 80, nat);
+    auto& world = builder.echo().world();
+    world.crowded = true;
+    world.flow_multiplier = 1;  // flows whose addresses end alike share their lines
+    made.push_back(world);
+  }
+  {
+    Builder builder("a table that is nowhere");
+    const auto pool = builder.pool(Forwarding::dsr_l2, {"10.0.1.21"});
+    const auto nat = builder.pool(Forwarding::nat, {"10.0.1.11"});
+    const auto nat6 = builder.pool(Forwarding::nat, {"fd00:1::11"});
+    builder.serve(vip, 80, pool).serve(vip, 81, nat).serve(vip6, 80, pool).serve(vip6, 81, nat6);
+    for (auto& one : builder.world().pools)
+      one.lost = true;
+    builder.world().fragments = Fragments::reassemble;
+    made.push_back(builder.world());
+  }
+  return made;
+}
+
+}  // namespace
+
+const std::vector<World>& worlds() {
+  static const auto all = make();
+  return all;
+}
+
+}  // namespace sluice::fuzz
