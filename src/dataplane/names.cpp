@@ -31,6 +31,7 @@ constexpr std::array<std::string_view, SL_REASON_COUNT> reasons{
     "family-mismatch",
     "fragment-early",
     "denied",
+    "rate-limited",
     "nat",
     "nat-reply",
     "dsr-l2",

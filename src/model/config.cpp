@@ -12,6 +12,13 @@ std::string ports_to_string(std::uint16_t port, std::uint16_t last) {
   return std::to_string(port) + (last > port ? "-" + std::to_string(last) : "");
 }
 
+std::uint32_t effective_burst(std::uint32_t packets_per_second,
+                              const std::optional<std::uint32_t>& burst) {
+  if (packets_per_second == 0)
+    return 0;
+  return std::max(burst.value_or(packets_per_second / 10), 1u);
+}
+
 std::vector<EffectivePool> effective_pools(const Config& config) {
   std::map<std::string, EffectivePool> pools;
   const auto add = [&](const Pool& pool) {

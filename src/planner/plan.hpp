@@ -18,6 +18,10 @@ struct Attach {
   std::string interface;
   InterfaceImage image;
 };
+/// Has the kernel give packets that pass beyond a limit their mark, on an attached interface.
+struct StartMarking {
+  std::string interface;
+};
 /// Writes or rewrites one entry of `backend_pool` and its label.
 struct PutBackend {
   BackendKey key;
@@ -45,6 +49,7 @@ struct SwapFront {
   std::map<ServiceKey, ServiceImage> services;
   model::Fragments fragments = model::Fragments::pass;
   AccessImage access = {};
+  LimitImage limit = {};
 };
 /// Frees a range that no service points to any more (after a grace period).
 struct ForgetTable {
@@ -57,12 +62,17 @@ struct RemoveBackend {
   BackendKey key;
   std::uint16_t id;
 };
+/// No packet is marked any more by then.
+struct StopMarking {
+  std::string interface;
+};
+/// Takes marking off as well.
 struct Detach {
   std::string interface;
 };
 /// In the order in which a plan has them.
-using Step = std::variant<Attach, PutBackend, FillTable, MarkSlots, FillAccessList, SwapFront, ForgetTable,
-                          RemoveBackend, Detach>;
+using Step = std::variant<Attach, StartMarking, PutBackend, FillTable, MarkSlots, FillAccessList,
+                          SwapFront, ForgetTable, RemoveBackend, StopMarking, Detach>;
 
 /// How many slots of a pool's table change hands.
 struct PoolEffect {

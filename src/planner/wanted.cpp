@@ -37,6 +37,8 @@ class Builder {
     warn_of_foreign_sources();
     image_.fragments = config_.xdp.fragments;
     add_access();
+    image_.limit = {.rate = rate_of(config_.rateLimit.packetsPerSecond, config_.rateLimit.burst),
+                    .mark = config_.rateLimit.mark.value_or(0)};
     const auto pools = model::effective_pools(config_);
     if (auto added = add_interfaces(); !added)
       return fail(added.error());
@@ -48,6 +50,7 @@ class Builder {
         return fail(added.error());
     if (auto added = add_services(); !added)
       return fail(added.error());
+    add_marking();
     return std::move(image_);
   }
 
@@ -77,6 +80,15 @@ class Builder {
              "ip addr add " + address.to_string() + " on the interface towards the backends");
   }
 
+  static RateImage rate_of(std::uint32_t packets_per_second,
+                           const std::optional<std::uint32_t>& burst) {
+    return {packets_per_second, model::effective_burst(packets_per_second, burst)};
+  }
+  RateImage limit_of(const model::Backend& backend) const {
+    const auto& rate = backend.rateLimit ? *backend.rateLimit : config_.rateLimit.perBackend;
+    return rate_of(rate.packetsPerSecond, rate.burst);
+  }
+
   static BackendKey key_of(const model::EffectivePool& pool, const model::Backend& backend) {
     return {pool.name, backend.ip, backend.port.value_or(0)};
   }
@@ -88,7 +100,8 @@ class Builder {
       BackendImage entry{.forwarding = pool.forwarding,
                          .preserve_client_address = pool.preserve_client_address,
                          .enabled = backend.enabled,
-                         .weight = backend.weight};
+                         .weight = backend.weight,
+                         .limit = limit_of(backend)};
       if (const auto known = running_.backends.find(key); known != running_.backends.end())
         entry.id = known->second.id;
       else if (const auto id = backend_ids_.take())
@@ -328,6 +341,16 @@ class Builder {
     if (!entries.empty() &&
         (running_.access.entries != access.entries || running_.access.digest != access.digest))
       access.list ^= 1;
+  }
+
+  /// Where packets may pass beyond a limit, the kernel marks those of every attached interface.
+  void add_marking() {
+    const bool limited = image_.limit.rate != RateImage{} ||
+                         std::ranges::any_of(image_.backends, [](const auto& backend) {
+                           return backend.second.limit != RateImage{};
+                         });
+    for (auto& [name, interface] : image_.interfaces)
+      interface.marks = limited && image_.limit.mark != 0;
   }
 
   Result<void> add_interfaces() {

@@ -10,6 +10,7 @@
 #include <set>
 #include <tuple>
 
+#include "dataplane/xdp/encode.hpp"
 #include "dataplane/xdp/perfect_hash.hpp"
 
 namespace sluice::dataplane::xdp {
@@ -104,6 +105,8 @@ Entries entries_of(const planner::Image& image, const std::map<IpAddress, std::u
     entry.flags = flags_of(image, key, service.pool);
     if (access_of(image.access).on)
       entry.flags |= SL_SERVICE_GUARDED;
+    if (image.limit.rate != planner::RateImage{})
+      entry.flags |= SL_SERVICE_LIMITED;
     entry.base = entry.holders = SL_NO_SLOT;
     entry.settings = service.answer_echo ? SL_SETTING_ANSWERS_ECHO : 0;
     entry.slots = 1;
@@ -337,6 +340,10 @@ Result<void> build_front(const planner::Image& image, sl_front& front) {
   std::memset(&front, 0, sizeof front);
   front.fragments = fragments_of(image.fragments);
   front.access = access_of(image.access);
+  front.limit = encode_rate(image.limit.rate);
+  front.batch = batch_of(image.limit.rate);
+  front.excess = image.limit.mark ? SL_EXCESS_PASS : SL_EXCESS_DROP;
+  front.mark = image.limit.mark;
   const auto ids = number_addresses(image);
   for (const auto& [key, backend] : image.backends)
     if (backend.forwarding == model::Forwarding::nat && backend.preserve_client_address)

@@ -60,8 +60,9 @@ std::map<planner::BackendKey, planner::BackendImage> read_backends(const Maps& m
   for (std::uint32_t id = 1; id < SL_MAX_BACKENDS; id++) {
     const auto& label = maps.backend_labels()[id];
     if (label.pool[0])
-      backends.emplace(key_of(label), decode_backend(static_cast<std::uint16_t>(id),
-                                                     maps.backend_pool()[id], label));
+      backends.emplace(key_of(label),
+                       decode_backend(static_cast<std::uint16_t>(id), maps.backend_pool()[id],
+                                      label, maps.limits()[id].rate));
   }
   return backends;
 }
@@ -98,12 +99,18 @@ planner::AccessImage read_access(const Maps& maps) {
               access.otherwise == SL_ACCESS_DENY ? model::Access::deny : model::Access::allow};
 }
 
+planner::LimitImage read_limit(const Maps& maps) {
+  const auto& front = maps.front(maps.control().active & 1);
+  return {.rate = decode_rate(front.limit), .mark = front.mark};
+}
+
 }  // namespace
 
 planner::Image read_image(const Maps& maps) {
   planner::Image image;
   image.fragments = read_fragments(maps);
   image.access = read_access(maps);
+  image.limit = read_limit(maps);
   image.backends = read_backends(maps);
   image.services = read_services(maps);
   for (const auto& label : maps.table_labels())
