@@ -114,6 +114,8 @@ separate int own_first_fragment(struct packet *packet, __u64 key, int end, __u32
 
 	if (!packet || !id)
 		return BUG;
+	if (end == FOR_ICMP) /* its later fragments are the kernel's too */
+		return PASS(ICMP);
 	if (end == GO_ON && (!packet->service || packet->flags & SL_SERVICE_NAT))
 		end = nat_fragment();
 	if (end == GO_ON) {
