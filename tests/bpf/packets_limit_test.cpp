@@ -19,6 +19,8 @@ namespace sluice::test {
 namespace {
 
 constexpr std::uint64_t second = std::uint64_t{1'000'000'000} << SL_LIMIT_SHIFT;
+/// What a limit of one packet a second is stretched to, so that none comes by itself in a test.
+constexpr std::uint64_t hour = 3600 * second;
 
 /// What a command prints.
 std::string said(const std::string& command) {
@@ -39,17 +41,33 @@ class PacketLimit : public PacketTest {
   void TearDown() override {
     if (limits_)
       munmap(limits_, SL_MAX_BACKENDS * sizeof(sl_limit));
+    if (fronts_)
+      munmap(fronts_, 2 * sizeof(sl_front));
     PacketTest::TearDown();
+  }
+  /// Applies, and stretches every limit of one packet a second.
+  void change() {
+    apply(config_, topology_);
+    for (int i = 0; i < 2; i++)
+      stretch(fronts()[i].limit);
+    for (std::uint32_t id = 0; id < SL_MAX_BACKENDS; id++)
+      stretch(limits()[id].rate);
+  }
+  static void stretch(sl_rate& rate) {
+    if (rate.packets_per_second != 1)
+      return;
+    rate.interval = hour;
+    rate.depth = rate.burst * hour;
   }
   /// A packet a second is none within a test: what goes through is the burst.
   void limit(std::uint32_t burst, std::uint32_t packets_per_second = 1) {
     config_.rateLimit.packetsPerSecond = packets_per_second;
     config_.rateLimit.burst = burst;
-    apply(config_, topology_);
+    change();
   }
   void limit_backends(std::uint32_t burst, std::uint32_t packets_per_second = 1) {
     config_.rateLimit.perBackend = {.packetsPerSecond = packets_per_second, .burst = burst};
-    apply(config_, topology_);
+    change();
   }
   model::Backend& backend_of(std::uint16_t port) {
     for (auto& pool : config_.pools)
@@ -60,13 +78,16 @@ class PacketLimit : public PacketTest {
 
   /// The buckets as packets meet them.
   sl_limit* limits() {
-    if (limits_)
-      return limits_;
-    const Fd fd(bpf_obj_get(folder().map(".bss.limits").c_str()));
-    void* memory = mmap(nullptr, SL_MAX_BACKENDS * sizeof(sl_limit), PROT_READ | PROT_WRITE,
-                        MAP_SHARED, fd.get(), 0);
-    EXPECT_NE(memory, MAP_FAILED);
-    return limits_ = static_cast<sl_limit*>(memory);
+    return limits_ = limits_ ? limits_ : memory<sl_limit>(".bss.limits", SL_MAX_BACKENDS);
+  }
+  sl_front* fronts() { return fronts_ = fronts_ ? fronts_ : memory<sl_front>(".bss.front", 2); }
+  template <class T>
+  T* memory(const std::string& name, std::size_t count) const {
+    const Fd fd(bpf_obj_get(folder().map(name).c_str()));
+    void* memory =
+        mmap(nullptr, count * sizeof(T), PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
+    EXPECT_NE(memory, MAP_FAILED) << name;
+    return static_cast<T*>(memory);
   }
   void refill() {
     for (std::uint32_t id = 0; id < SL_MAX_BACKENDS; id++)
@@ -130,6 +151,7 @@ class PacketLimit : public PacketTest {
 
  private:
   sl_limit* limits_ = nullptr;
+  sl_front* fronts_ = nullptr;
 };
 SLUICE_BOTH_ARMS(PacketLimit);
 
@@ -205,23 +227,23 @@ TEST_P(PacketLimit, AfterTheBurstComesTheSteadyRate) {
   const auto& rate = limits()[0];
   EXPECT_EQ(through(l2_packet(), 150), 100u) << "a bucket that was never used is full";
   EXPECT_EQ(through(l2_packet(), 50), 0u);
-  let_pass(10 * second);
-  EXPECT_EQ(through(l2_packet(), 50), 10u) << "ten seconds later";
+  let_pass(10 * hour);
+  EXPECT_EQ(through(l2_packet(), 50), 10u) << "ten packets' time later";
   for (int i = 0; i < 20; i++) {
-    let_pass(second / 2);
-    EXPECT_EQ(through(l2_packet(), 3), i % 2 ? 1u : 0u) << "half a second is half a packet";
+    let_pass(hour / 2);
+    EXPECT_EQ(through(l2_packet(), 3), i % 2 ? 1u : 0u) << "half of the time is half a packet";
   }
-  let_pass(1000 * second);
+  let_pass(1000 * hour);
   EXPECT_EQ(through(l2_packet(), 150), 100u) << "a long pause gives no more than the burst";
   EXPECT_GT(rate.full_at, 0u);
 }
 
 TEST_P(PacketLimit, ABackendsBucketIsItsOwn) {
   backend_of(l2_port).rateLimit = {.packetsPerSecond = 1, .burst = 20};
-  apply(config_, topology_);
+  change();
   const auto id = running().backends.at({"p81", ip("10.0.1.21"), 0}).id;
   EXPECT_EQ(through(l2_packet(), 50), 20u);
-  let_pass(7 * second, id);
+  let_pass(7 * hour, id);
   EXPECT_EQ(through(l2_packet(), 50), 7u);
   for (const auto port : {ipip_port, nat_port, keep_port})
     EXPECT_EQ(through(from_router().ip(client, vip).udp(40000, port).payload(20), 1), 1u)
@@ -231,7 +253,7 @@ TEST_P(PacketLimit, ABackendsBucketIsItsOwn) {
 
   config_.rateLimit.perBackend = {.packetsPerSecond = 1, .burst = 5};
   backend_of(l2_port).rateLimit = {.packetsPerSecond = 0, .burst = {}};
-  apply(config_, topology_);
+  change();
   EXPECT_EQ(through(l2_packet(), 50), 50u) << "zero takes a backend out of the others' limit";
   EXPECT_EQ(through(from_router().ip(client6, vip6).tcp(1, l2_port, ack), 50), 5u);
 }
@@ -304,7 +326,7 @@ TEST_P(PacketLimit, AChangedLimitCountsAtOnceAndKeepsWhatIsInTheBucket) {
   std::this_thread::sleep_for(std::chrono::milliseconds(20));
   EXPECT_GE(through(l2_packet(), 900), 900u) << "the slower limit's debts hold up the faster one";
   config_.rateLimit = {};
-  apply(config_, topology_);
+  change();
   EXPECT_EQ(through(l2_packet(), 5000), 5000u) << "without a limit";
 }
 
@@ -340,7 +362,7 @@ TEST_P(PacketLimit, TheKernelsSideIsThereOnlyWhileMarksAreWritten) {
   EXPECT_EQ(filters(), "") << "what is dropped needs no mark";
   config_.rateLimit.action = model::ExcessAction::pass;
   config_.rateLimit.mark = 7;
-  apply(config_, topology_);
+  change();
   EXPECT_TRUE(running().interfaces.at("in0").marks);
   EXPECT_NE(filters().find("tc_mark"), std::string::npos) << filters();
 
@@ -350,7 +372,7 @@ TEST_P(PacketLimit, TheKernelsSideIsThereOnlyWhileMarksAreWritten) {
   EXPECT_TRUE(running().interfaces.at("in0").marks);
   said("tc qdisc del dev in0 clsact");
   EXPECT_FALSE(running().interfaces.at("in0").marks) << "that somebody took it off is not seen";
-  apply(config_, topology_);
+  change();
   EXPECT_NE(filters().find("tc_mark"), std::string::npos) << "it is not put on again";
 
   // Somebody else's filter stays, and with it what it hangs on.
@@ -358,7 +380,7 @@ TEST_P(PacketLimit, TheKernelsSideIsThereOnlyWhileMarksAreWritten) {
                  folder().marking("in0").string()),
             "");
   config_.rateLimit = {};
-  apply(config_, topology_);
+  change();
   EXPECT_EQ(filters(), "");
   EXPECT_NE(said("tc filter show dev in0 egress").find("pref 9 "), std::string::npos);
   said("tc filter del dev in0 egress");
@@ -367,19 +389,19 @@ TEST_P(PacketLimit, TheKernelsSideIsThereOnlyWhileMarksAreWritten) {
                        .action = model::ExcessAction::pass,
                        .mark = 7,
                        .perBackend = {}};
-  apply(config_, topology_);
+  change();
   config_.rateLimit = {};
-  apply(config_, topology_);
+  change();
   EXPECT_NE(disciplines().find("clsact"), std::string::npos) << "it was there before";
   said("tc qdisc del dev in0 clsact");
 
   config_.rateLimit.perBackend = {.packetsPerSecond = 1, .burst = 1};
   config_.rateLimit.action = model::ExcessAction::pass;
   config_.rateLimit.mark = 7;
-  apply(config_, topology_);
+  change();
   EXPECT_NE(filters().find("tc_mark"), std::string::npos);
   config_.xdp.interfaces.clear();
-  apply(config_, topology_);
+  change();
   EXPECT_EQ(disciplines().find("clsact"), std::string::npos) << "it outlives the XDP program";
 }
 
@@ -388,7 +410,7 @@ TEST_P(PacketLimit, ADaemonThatStartsKnowsTheLimitsAndWritesNothing) {
   backend_of(l2_port).rateLimit = {.packetsPerSecond = 1, .burst = 50};
   config_.rateLimit.action = model::ExcessAction::pass;
   config_.rateLimit.mark = 0xffffffff;
-  apply(config_, topology_);
+  change();
   run("in0", l2_packet().bytes(), 30);
   const auto before = running();
   EXPECT_EQ(before.limit.rate, (planner::RateImage{1, 100}));
@@ -400,7 +422,7 @@ TEST_P(PacketLimit, ADaemonThatStartsKnowsTheLimitsAndWritesNothing) {
   EXPECT_TRUE(plan->empty()) << planner::describe(plan->steps.at(0));
   config_.rateLimit.action = model::ExcessAction::drop;
   config_.rateLimit.mark = {};
-  apply(config_, topology_);
+  change();
   EXPECT_EQ(through(l2_packet(), 100), 20u) << "what was used up before counts";
 }
 
@@ -431,13 +453,13 @@ TEST_P(PacketLimit, AnIdThatIsUsedAgainStartsWithAFullBucket) {
   for (auto& pool : config_.pools)
     if (pool.name == "p81")
       pool.backends.clear();
-  apply(config_, topology_);
+  change();
   for (auto& pool : config_.pools)
     if (pool.name == "p81")
       pool.backends.push_back(backend("10.0.1.22"));
   auto& hop = topology_.next_hops[ip("10.0.1.22")] = topology_.next_hops.at(was);
   hop.via = ip("10.0.1.22");
-  apply(config_, topology_);
+  change();
   ASSERT_EQ(running().backends.at({"p81", ip("10.0.1.22"), 0}).id, id)
       << "the test wants the id to be used again";
   EXPECT_EQ(through(l2_packet(), 9), 5u) << "the new backend pays for the old one";
