@@ -108,9 +108,10 @@ void die(const std::string& what) {
   std::exit(1);
 }
 
-Balancer::Balancer(const std::string& interface) : instance_("bench-" + std::to_string(getpid())) {
+Balancer::Balancer(const std::string& interface)
+    : instance_("bench-" + std::to_string(getpid())), interface_(interface) {
   loader_ = must(dataplane::xdp::Loader::open(instance_));
-  apply(world(interface), interface);
+  apply(world(interface));
   const auto folder = must(dataplane::xdp::PinFolder::of(instance_));
   program_ = Fd(bpf_obj_get(folder.program(interface).c_str()));
   if (!program_)
@@ -129,9 +130,18 @@ Balancer::~Balancer() {
   must(dataplane::xdp::Loader::remove_instance(instance_));
 }
 
-void Balancer::apply(const model::Config& config, const std::string& interface) {
+void Balancer::limit(const model::RateLimitSettings& limits) {
+  if (limits == limits_)
+    return;
+  limits_ = limits;
+  auto config = world(interface_);
+  config.rateLimit = limits;
+  apply(config);
+}
+
+void Balancer::apply(const model::Config& config) {
   const auto plan =
-      must(planner::make_plan(must(loader_->running()), config, topology(config, interface)));
+      must(planner::make_plan(must(loader_->running()), config, topology(config, interface_)));
   must(loader_->apply(plan));
 }
 

@@ -46,13 +46,16 @@ class Balancer {
   /// The attached program.
   int program() const { return program_.get(); }
   dataplane::xdp::Loader& loader() { return *loader_; }
+  /// Sets the rate limits; the default is none.
+  void limit(const model::RateLimitSettings& limits);
   /// A pinned map of the instance, e.g. ".bss.flows".
   Fd map(const std::string& name) const;
 
  private:
-  void apply(const model::Config& config, const std::string& interface);
+  void apply(const model::Config& config);
 
-  std::string instance_;
+  std::string instance_, interface_;
+  model::RateLimitSettings limits_;
   std::unique_ptr<dataplane::xdp::Loader> loader_;
   Fd program_;
 };

@@ -26,7 +26,8 @@ struct Case {
   std::uint32_t flows = 1;
   int program = -1;  ///< -1: the driver alone
   Frame frame;
-  bool listed = false;          ///< its flows are the list of nat replies
+  bool listed = false;  ///< its flows are the list of nat replies
+  model::RateLimitSettings limits = {};
   std::vector<double> ns = {};  ///< a round each, the driver's cost in it
   std::uint32_t verdict = 0, length = 0;
 };
@@ -59,6 +60,22 @@ std::vector<Case> cases(const Balancer& balancer, const Object& floor) {
   for (auto& one : all)
     one.listed = one.name == "nat, reply";
   add("nat, IPv6", subject, {.to = vip6, .port = nat_port});
+  // Deep enough to let all through; below two million packets a second a CPU takes one at a time.
+  const auto limited = [&](const std::string& name, std::uint16_t port,
+                           const model::RateLimitSettings& limits) {
+    all.push_back({.name = name,
+                   .flows = 1024,
+                   .program = subject,
+                   .frame = make_frame({.to = vip, .port = port}),
+                   .limits = limits});
+  };
+  limited("dsr-ipip, limit", ipip_port, {.packetsPerSecond = 1'900'000, .burst = 100'000'000});
+  limited("dsr-ipip, limit of 10M", ipip_port,
+          {.packetsPerSecond = 10'000'000, .burst = 100'000'000});
+  limited("dsr-ipip, beyond it", ipip_port, {.packetsPerSecond = 1, .burst = 1});
+  limited("dsr-ipip, backend limit", ipip_port,
+          {.perBackend = {.packetsPerSecond = 1'900'000, .burst = 100'000'000}});
+  limited("nat, limit", nat_port, {.packetsPerSecond = 1'900'000, .burst = 100'000'000});
   all.push_back({"not a service", 1024, subject, make_frame({.to = "203.0.113.77", .port = 4242})});
   all.push_back(
       {"not a service, IPv6", 1024, subject, make_frame({.to = "2001:db8:9::77", .port = 4242})});
@@ -118,6 +135,7 @@ int main(int argc, char** argv) {
   for (int round = 0; round < options.rounds; round++)
     for (auto& one : all) {
       const auto seed = static_cast<std::uint32_t>(7 + round * 7919);
+      balancer.limit(one.limits);
       // Every flow once or more before the clock runs: flow tables are then as full as they get.
       run(driver, one, std::max(options.packets / 4, round ? 0 : one.flows * 2), seed);
       one.ns.push_back(run(driver, one, options.packets, seed));

@@ -114,6 +114,8 @@ struct sl_range {
 #define SL_SERVICE_LEAST_CONNECTIONS 0x20u
 /* A client's flows go to one backend. */
 #define SL_SERVICE_AFFINE 0x40u
+/* There is a limit for all services together: sl_front.limit. */
+#define SL_SERVICE_LIMITED 0x200u
 
 /* Of sl_service.settings: its address answers echo requests on its behalf. */
 #define SL_SETTING_ANSWERS_ECHO 1u
@@ -176,6 +178,45 @@ struct sl_members {
 	__u16 id[SL_EXACT_MEMBERS];
 };
 
+/* ---- how many packets go through ----
+ *
+ * A bucket is one word: the time at which it is full again. A packet that goes through puts that off by `interval`; none goes
+ * through that would put it off beyond `depth` from now. Times are in units of 1/64 ns of the monotonic clock.
+ */
+#define SL_LIMIT_SHIFT 6
+
+struct sl_rate {
+	__u64 interval; /* between two packets of the steady rate; 0: no limit */
+	__u64 depth;    /* burst * interval */
+	__u32 packets_per_second, burst; /* the same, as the configuration has it */
+};
+
+/* By backend id; the bucket of id 0 is that of all services together, whose rate is in the front. */
+struct sl_limit {
+	struct sl_rate rate;
+	__u64 full_at;
+	__u64 pad[4];
+};
+
+/* Of sl_front.excess: what becomes of packets beyond a limit. */
+enum sl_excess {
+	SL_EXCESS_DROP,
+	SL_EXCESS_PASS, /* to the kernel, with sl_front.mark */
+};
+
+/* Before a packet that passes in excess: XDP cannot set skb->mark, tc_mark does it from this. */
+struct sl_mark {
+	__u32 magic;
+	__u32 mark;
+};
+
+#define SL_MARK_MAGIC 0x6b6d6c73u
+
+/* Packets that a CPU has taken from the bucket of all services beforehand, for the rest of the epoch. */
+struct sl_allowance {
+	__u32 packets, epoch;
+};
+
 /* Everything that says which packets are ours. Two of them exist; the idle one is filled, then `active` changes. */
 struct sl_front {
 	__u64 multiplier4, multiplier6;
@@ -186,7 +227,12 @@ struct sl_front {
 	__u16 service_displacement[1 << SL_DISPLACEMENT_BITS];
 	__u64 fragments; /* enum sl_fragments */
 	struct sl_access access;
-	__u64 pad[6];
+	struct sl_rate limit; /* of all services together */
+	__u32 batch;          /* packets that a CPU takes from the bucket at once */
+	__u32 excess;         /* enum sl_excess; of backends' limits too */
+	__u32 mark;
+	__u32 pad2;
+	__u64 pad;
 	struct sl_idle idle;
 	struct sl_address4 address4[1 << SL_ADDRESS_BITS];
 	struct sl_address6 address6[1 << SL_ADDRESS_BITS];
@@ -330,12 +376,13 @@ enum sl_forwarding {
 #define SL_BACKEND_PRESERVE_CLIENT 4u /* nat: only the destination is rewritten */
 #define SL_BACKEND_IPV6 8u            /* `address` and `source` are IPv6 */
 #define SL_BACKEND_DISABLED 16u       /* its flows go to others at once */
+#define SL_BACKEND_LIMITED 32u        /* it has a limit of its own; `room` is then 0: see sl_room */
 
 /* One cache line. The first word holds the next hop's MAC whole, so that a changed neighbour is one store. */
 struct sl_backend {
 	__u8 ethernet[12];  /* destination MAC, source MAC */
 	__be16 ethertype;   /* of the outer header (dsr-ipip) */
-	__u16 room;         /* largest client's IP packet that fits the way there; 0: nothing can be sent */
+	__u16 room;         /* largest client's IP packet that goes there without a second look; 0: none */
 	__u8 forwarding;    /* enum sl_forwarding */
 	__u8 flags;         /* SL_BACKEND_* */
 	__u8 outer;         /* bytes of the outer header: 20, 40, or 0 for none */
@@ -347,6 +394,14 @@ struct sl_backend {
 	__u32 outer_sum;    /* dsr-ipip, IPv4: sl_outer_sum(address[0], source[0]) */
 	__u32 source_mask;  /* bits of the outer source's last word that vary with the flow, network order; 0: fixed */
 };
+
+/* The largest client's IP packet that fits the way there; 0: nothing can be sent. */
+static inline __attribute__((always_inline)) __u32 sl_room(const struct sl_backend *backend)
+{
+	if (backend->flags & SL_BACKEND_DISABLED || backend->mtu <= backend->outer)
+		return 0;
+	return backend->mtu - (__u32)backend->outer;
+}
 
 #define SL_OUTER_TTL 64
 
@@ -542,6 +597,7 @@ enum sl_reason {
 	SL_REASON_FRAGMENT_EARLY,       /* a fragment that came before its datagram's first, or long after it */
 	SL_REASON_DENIED,               /* the access lists keep its source from the VIPs */
 	SL_REASON_CONNECTION_LIMIT,     /* a new flow, and no backend may have another */
+	SL_REASON_RATE_LIMITED,         /* beyond a limit; passed with a mark where the configuration says so */
 	/* tx, redirect */
 	SL_REASON_NAT,
 	SL_REASON_NAT_REPLY,
@@ -578,7 +634,8 @@ struct sl_stats {
 	__u64 scratch[16]; /* what the packet path has no room for on its stack */
 	__u64 slow[16];    /* likewise, a packet that is looked at slowly */
 	__u32 told_epoch, told; /* how many senders were told in this epoch that a packet is too big */
-	__u64 pad[7];
+	struct sl_allowance allowance;
+	__u64 pad[6];
 };
 
 /* Answers that a packet is too big, per CPU and second: more would help nobody but who sends in another's name. */
@@ -633,6 +690,8 @@ SL_ASSERT(sizeof(struct sl_service) == 64, "sl_service");
 SL_ASSERT(sizeof(struct sl_backend) == 64, "sl_backend");
 SL_ASSERT(sizeof(struct sl_flow_key) == 40, "sl_flow_key");
 SL_ASSERT(sizeof(struct sl_flow) == 64, "sl_flow");
+SL_ASSERT(sizeof(struct sl_rate) == 24, "sl_rate");
+SL_ASSERT(sizeof(struct sl_limit) == 64, "sl_limit");
 SL_ASSERT(sizeof(struct sl_fragment_line) == 64, "sl_fragment_line");
 SL_ASSERT(sizeof(struct sl_learning) == 64, "sl_learning");
 SL_ASSERT(sizeof(struct sl_flow_line) == 64, "sl_flow_line");

@@ -25,6 +25,7 @@
 #include "stages/answer.h"
 #include "stages/too_big.h"
 #include "stages/icmp.h"
+#include "stages/limit.h"
 #include "stages/fragment.h"
 
 /* A packet of a service, or a reply: to its backend or client. Returns the packet's end; PARSE_SLOWLY for what the fast paths
@@ -38,15 +39,17 @@ stage int deliver(struct xdp_md *ctx, struct packet *packet, struct sl_stats *st
 	return packet->flags & SL_SERVICE_NAT4 ? nat4_forward(ctx, packet, stats) : PARSE_SLOWLY;
 }
 
-/* What the fast paths found; parse_slow has asked for itself. */
+/* What the fast paths found. */
 stage int deliver_fast(struct xdp_md *ctx, struct packet *packet, struct sl_stats *stats)
 {
-	int end = packet->service && packet->flags & SL_SERVICE_GUARDED ? check_source(ctx, packet->ipv6) : GO_ON;
+	int end = GO_ON;
 
+	if (packet->service && packet->flags & (SL_SERVICE_GUARDED | SL_SERVICE_LIMITED))
+		end = check_client(ctx, packet->flags, packet->service, packet->ipv6);
 	return likely(end == GO_ON) ? deliver(ctx, packet, stats) : end;
 }
 
-/* What the fast paths leave over, from the start. Returns the packet's end. */
+/* What the fast paths leave over, from the start; parse_slow asks for access itself. Returns the packet's end. */
 separate int deliver_slow(struct xdp_md *ctx)
 {
 	struct sl_stats *stats = my_stats();
@@ -64,6 +67,8 @@ separate int deliver_slow(struct xdp_md *ctx)
 		end = icmp(ctx, packet);
 		quotes = end == GO_ON;
 	}
+	if (end == GO_ON && packet->flags & SL_SERVICE_LIMITED)
+		end = admit(ctx, packet->service);
 	if (end == GO_ON)
 		end = deliver(ctx, packet, stats);
 	if (end == PARSE_SLOWLY)

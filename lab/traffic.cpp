@@ -75,6 +75,17 @@ int main(int argc, char** argv) {
   held->add_option("--silence-ms", silence_ms, "after their first question");
   held->add_option("--length-s", length_s, "of the whole run")->check(CLI::Range(1, 3600));
 
+  lab::StreamOptions stream;
+  auto* streamed = app.add_subcommand("stream", "datagrams at a steady pace, without answers");
+  streamed->add_option("--to", to, "ADDRESS:PORT or [ADDRESS]:PORT")->required();
+  streamed->add_option("--count", stream.count, "datagrams")->check(CLI::Range(1, 10'000'000));
+  streamed->add_option("--rate", stream.rate, "a second")->check(CLI::Range(1, 1'000'000));
+  streamed->add_option("--first-port", stream.first_port, "source port of the first flow")
+      ->check(CLI::Range(1024, 65535));
+  streamed->add_option("--flows", stream.flows, "source ports, in turn")
+      ->check(CLI::Range(1, 1000));
+  streamed->add_option("--cpu", stream.cpu, "where to run; -1: anywhere");
+
   lab::TooBigOptions too_big;
   std::string about;
   auto* complain = app.add_subcommand(
@@ -134,6 +145,10 @@ int main(int argc, char** argv) {
     hold.silence = std::chrono::milliseconds(silence_ms);
     hold.length = std::chrono::seconds(length_s);
     return finish(lab::run_hold(hold), "broken");
+  }
+  if (streamed->parsed()) {
+    stream.to = *endpoint;
+    return finish(lab::run_stream(stream), "failed");
   }
   exchange.to = download.to = *endpoint;
   exchange.udp = udp->parsed();

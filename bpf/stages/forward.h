@@ -120,6 +120,10 @@ stage int address_frame(struct xdp_md *ctx, const struct sl_backend *backend)
 /* Why nothing of this length can be sent to the backend; its sender may be told (too_big.h). Returns the packet's end. */
 separate int refuse(struct xdp_md *ctx, __u32 backend_id, __u32 l3, __u32 protocol);
 
+/* A second look at a packet that is larger than its backend's `room`: it does not fit, or the backend has a limit (limit.h).
+ * GO_ON if it is to be sent, or its end. */
+separate int look_again(struct xdp_md *ctx, __u32 backend_id, __u32 l3, __u32 protocol, __u32 ip_length);
+
 /* Can a new nat flow go to this backend? GO_ON, or an end. */
 stage int check_nat_backend(struct xdp_md *ctx, const struct packet *packet, __u32 id)
 {
@@ -131,7 +135,8 @@ stage int check_nat_backend(struct xdp_md *ctx, const struct packet *packet, __u
 		return DROP(NO_BACKEND);
 	if (backend->flags & SL_BACKEND_PRESENT && packet->ipv6 != !!(backend->flags & SL_BACKEND_IPV6))
 		return DROP(FAMILY_MISMATCH);
-	return packet->ip_length <= backend->room ? GO_ON : refuse(ctx, id, packet->l3, packet->protocol);
+	/* A limit is asked when the packet is sent. */
+	return packet->ip_length <= sl_room(backend) ? GO_ON : refuse(ctx, id, packet->l3, packet->protocol);
 }
 
 /* The backend of a new nat flow. GO_ON if the packet can be sent there, or an end; *chosen is set in either case, to 0 if none
@@ -160,8 +165,11 @@ stage int forward_to(struct xdp_md *ctx, const struct packet *packet, struct sl_
 
 	if (unlikely(!backend))
 		return BUG;
-	if (unlikely(packet->ip_length > backend->room))
-		return count_dropped(packet->service, id, refuse(ctx, id, packet->l3, packet->protocol));
+	if (unlikely(packet->ip_length > backend->room)) {
+		end = look_again(ctx, id, packet->l3, packet->protocol, packet->ip_length);
+		if (end != GO_ON)
+			return count_dropped(packet->service, id, end);
+	}
 	if (backend->outer == 20) {
 		end = encapsulate4(ctx, packet, backend);
 		reason = SL_REASON_DSR_IPIP4;

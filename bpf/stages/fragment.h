@@ -169,6 +169,8 @@ separate int deliver_fragment(struct xdp_md *ctx, struct packet *packet, int end
 		return BUG;
 	end = end == LATER_FRAGMENT ? own_later_fragment(packet, key, &id) :
 				      own_first_fragment(ctx, packet, key, end, &id);
+	if (end == GO_ON && active_front()->limit.interval) /* a later one's service has told no flags */
+		end = admit(ctx, packet->service);
 	return end == GO_ON ? forward_to(ctx, packet, stats, id) : end;
 }
 

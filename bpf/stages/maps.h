@@ -9,6 +9,7 @@ const volatile __u32 interface_slot = 0;
 struct sl_front fronts[2] SEC(".bss.front");
 __u32 slots[SL_SLOT_ARENA + 2] SEC(".bss.slots");
 struct sl_control control SEC(".bss.control");
+struct sl_limit limits[SL_MAX_BACKENDS] SEC(".bss.limits");
 
 /* Moves the clock where no daemon does: a new flow is rare enough to ask for the time. */
 stage void move_epoch(void)

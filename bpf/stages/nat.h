@@ -118,8 +118,11 @@ separate int nat_forward(struct xdp_md *ctx, struct packet *packet)
 
 	if (!backend)
 		return BUG;
-	if (packet->ip_length > backend->room)
-		return count_dropped(service, id, refuse(ctx, id, packet->l3, packet->protocol));
+	if (packet->ip_length > backend->room) {
+		end = look_again(ctx, id, packet->l3, packet->protocol, packet->ip_length);
+		if (end != GO_ON)
+			return count_dropped(service, id, end);
+	}
 	void *data = (void *)(long)ctx->data;
 
 	if (data + ETHERNET > (void *)(long)ctx->data_end)

@@ -313,8 +313,11 @@ stage int nat4_forward(struct xdp_md *ctx, const struct packet *packet, struct s
 
 	if (unlikely(!backend))
 		return BUG;
-	if (unlikely(packet->ip_length > backend->room))
-		return count_dropped(packet->service, id, refuse(ctx, id, packet->l3, packet->protocol));
+	if (unlikely(packet->ip_length > backend->room)) {
+		end = look_again(ctx, id, packet->l3, packet->protocol, packet->ip_length);
+		if (end != GO_ON)
+			return count_dropped(packet->service, id, end);
+	}
 	end = rewrite4(ctx, packet, backend->source[0], backend->address[0],
 		       bpf_htons(port_of(&forward)) | (__u32)backend_port(backend, (__be16)(packet->ports >> 16)) << 16);
 	if (unlikely(end != GO_ON))

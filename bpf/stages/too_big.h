@@ -148,7 +148,6 @@ separate int refuse(struct xdp_md *ctx, __u32 backend_id, __u32 l3, __u32 protoc
 	struct sl_stats *stats = my_stats();
 	int end = refusal(backend);
 
-
 	/* Errors are never answered by errors, or two hosts could keep each other busy (RFC 1122, RFC 4443). */
 	if (end != DROP(TOO_BIG) || is_icmp(protocol) || !stats || !backend)
 		return end;
@@ -156,7 +155,9 @@ separate int refuse(struct xdp_md *ctx, __u32 backend_id, __u32 l3, __u32 protoc
 
 	if (ip + 20 > (void *)(long)ctx->data_end)
 		return BUG;
-	return AT(ip, 0, __u8) >> 4 == 6 ? tell6(ctx, stats, l3, backend->room) : tell4(ctx, stats, l3, backend->room);
+	__u32 room = sl_room(backend);
+
+	return AT(ip, 0, __u8) >> 4 == 6 ? tell6(ctx, stats, l3, room) : tell4(ctx, stats, l3, room);
 }
 
 #endif

@@ -25,7 +25,7 @@ stage int is_alive(__u32 id)
 {
 	struct sl_backend *backend = bpf_map_lookup_elem(&backend_pool, &id);
 
-	return backend && backend->room;
+	return backend && sl_room(backend);
 }
 
 stage __u32 record_epoch(void)

@@ -87,6 +87,18 @@ struct TakeOptions {
 /// Answers datagrams with the server's name, their size and their checksum: {taken}.
 Result<boost::json::object> take_datagrams(const TakeOptions& options);
 
+/// Datagrams at a steady pace that nobody is expected to answer.
+struct StreamOptions {
+  Endpoint to;
+  std::uint32_t count = 1000;        ///< datagrams
+  std::uint32_t rate = 1000;         ///< a second
+  std::uint16_t first_port = 10000;  ///< source port of the first flow; the others count up
+  std::uint32_t flows = 1;           ///< in turn
+  int cpu = -1;                      ///< where to run; -1: anywhere
+};
+/// Sends them: {sent, failed, seconds}.
+Result<boost::json::object> run_stream(const StreamOptions& options);
+
 /// A non-blocking socket bound to `port` of any address, on its way to `to`.
 Result<Fd> connect_from(std::uint16_t port, const Endpoint& to, bool udp);
 /// The request that a connection carries.

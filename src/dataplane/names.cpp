@@ -32,6 +32,7 @@ constexpr std::array<std::string_view, SL_REASON_COUNT> reasons{
     "fragment-early",
     "denied",
     "connection-limit",
+    "rate-limited",
     "nat",
     "nat-reply",
     "dsr-l2",

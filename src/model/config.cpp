@@ -19,6 +19,13 @@ bool needs_full_tracking(Forwarding forwarding, Algorithm algorithm,
              backends, [](const Backend& backend) { return backend.maxConnections.has_value(); });
 }
 
+std::uint32_t effective_burst(std::uint32_t packets_per_second,
+                              const std::optional<std::uint32_t>& burst) {
+  if (packets_per_second == 0)
+    return 0;
+  return std::max(burst.value_or(packets_per_second / 10), 1u);
+}
+
 std::vector<EffectivePool> effective_pools(const Config& config) {
   std::map<std::string, EffectivePool> pools;
   const auto add = [&](const Pool& pool) {

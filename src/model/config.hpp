@@ -48,6 +48,18 @@ BOOST_DESCRIBE_ENUM(Affinity, none, source)
 enum class Rebalance { minimalDisruption, immediate };
 BOOST_DESCRIBE_ENUM(Rebalance, minimalDisruption, immediate)
 
+/// How many packets go through: a steady rate, and how many at once after a pause.
+struct PacketRate {
+  std::uint32_t packetsPerSecond = 0;  ///< 0: no limit
+  std::optional<std::uint32_t> burst;  ///< absent: a tenth of a second's packets
+  bool operator==(const PacketRate&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(PacketRate, (), (packetsPerSecond, burst))
+
+/// `burst` as it counts: at least 1; 0 without a limit.
+std::uint32_t effective_burst(std::uint32_t packets_per_second,
+                              const std::optional<std::uint32_t>& burst);
+
 /// A server behind a VIP.
 struct Backend {
   IpAddress ip;
@@ -60,12 +72,13 @@ struct Backend {
   std::vector<std::string> tags;
   std::optional<std::string> datacenter;
   std::optional<std::string> rack;
+  std::optional<PacketRate> rateLimit;  ///< absent: rateLimit.perBackend
   std::optional<std::string>
       pool;  ///< only in `l4_backends`: the pool it belongs to, `default` if absent
   bool operator==(const Backend&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(Backend, (),
-                      (ip, port, weight, enabled, drain, maxConnections, label, tags, datacenter, rack,
+                      (ip, port, weight, enabled, drain, maxConnections, label, tags, datacenter, rack, rateLimit,
                        pool))
 
 /// A group of backends with one way of forwarding and one lookup table.
@@ -159,6 +172,22 @@ struct MaglevSettings {
 };
 BOOST_DESCRIBE_STRUCT(MaglevSettings, (), (tableSize, hashFunctions, rebalanceStrategy))
 
+/// What becomes of packets beyond a limit; `pass`: to the kernel, with a mark.
+enum class ExcessAction { drop, pass };
+BOOST_DESCRIBE_ENUM(ExcessAction, drop, pass)
+
+/// The limit of all services together, what every backend's is unless it has its own, and what
+/// becomes of packets beyond either.
+struct RateLimitSettings {
+  std::uint32_t packetsPerSecond = 0;  ///< clients' packets for all services together; 0: no limit
+  std::optional<std::uint32_t> burst;  ///< absent: a tenth of a second's packets
+  ExcessAction action = ExcessAction::drop;
+  std::optional<std::uint32_t> mark;  ///< with `pass` only, where it is needed: skb->mark
+  PacketRate perBackend;
+  bool operator==(const RateLimitSettings&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(RateLimitSettings, (), (packetsPerSecond, burst, action, mark, perBackend))
+
 struct TelemetrySettings {
   std::uint32_t intervalMs = 1000;  ///< how often the counters are read, 100 to 60,000 ms
   bool operator==(const TelemetrySettings&) const = default;
@@ -186,12 +215,14 @@ struct Config {
   XdpSettings xdp;
   NatSettings nat;
   MaglevSettings maglev;
+  RateLimitSettings rateLimit;
   TelemetrySettings telemetry;
   SecuritySettings security;
   bool operator==(const Config&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(Config, (),
-                      (services, pools, l4_backends, xdp, nat, maglev, telemetry, security))
+                      (services, pools, l4_backends, xdp, nat, maglev, rateLimit, telemetry,
+                       security))
 
 /// The pool as it counts: defaults filled in, and for `default` the content of `l4_backends`.
 struct EffectivePool {

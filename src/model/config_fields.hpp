@@ -211,6 +211,45 @@ template <>
 inline constexpr Field field<&model::MaglevSettings::hashFunctions> = {
     .doc = "permutations a backend walks in turn", .min = 1, .max = 10};
 template <>
+inline constexpr Field field<&model::PacketRate::packetsPerSecond> = {
+    .doc = "packets of clients that the backend gets in a second; 0: no limit",
+    .max = model::max_packets_per_second,
+    .unit = "packets/s"};
+template <>
+inline constexpr Field field<&model::PacketRate::burst> = {
+    .doc = "packets that go through at once after a pause; absent: a tenth of packetsPerSecond",
+    .min = 1,
+    .max = model::max_burst,
+    .unit = "packets"};
+template <>
+inline constexpr Field field<&model::Backend::rateLimit> = {
+    .doc = "its own limit; absent: rateLimit.perBackend"};
+template <>
+inline constexpr Field field<&model::RateLimitSettings::packetsPerSecond> = {
+    .doc = "packets of clients that go through in a second, to all services together and over all "
+           "CPUs; 0: no limit",
+    .max = model::max_packets_per_second,
+    .unit = "packets/s"};
+template <>
+inline constexpr Field field<&model::RateLimitSettings::burst> = {
+    .doc = "packets that go through at once after a pause; absent: a tenth of packetsPerSecond",
+    .min = 1,
+    .max = model::max_burst,
+    .unit = "packets"};
+template <>
+inline constexpr Field field<&model::RateLimitSettings::action> = {
+    .doc = "what becomes of packets beyond this limit or a backend's: drop; pass = to the kernel, "
+           "with a mark"};
+template <>
+inline constexpr Field field<&model::RateLimitSettings::mark> = {
+    .doc =
+        "with pass: the mark (skb->mark) that the packets have in the kernel, where nftables and "
+        "ip rule see it",
+    .min = 1};
+template <>
+inline constexpr Field field<&model::RateLimitSettings::perBackend> = {
+    .doc = "the limit of every backend that has none of its own"};
+template <>
 inline constexpr Field field<&model::TelemetrySettings::intervalMs> = {
     .doc = "how often the counters are read", .min = 100, .max = 60000, .unit = "ms"};
 template <>

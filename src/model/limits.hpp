@@ -17,6 +17,9 @@ inline constexpr std::size_t max_addresses = 512;
 inline constexpr std::size_t max_interfaces = 16;
 inline constexpr std::size_t max_ways_out = 32;
 inline constexpr std::size_t max_access_entries = 100000;  ///< deny and allow list together
+inline constexpr std::uint32_t max_packets_per_second = 1'000'000'000;
+/// With one packet a second a bucket of that many is full after three years: what a word can hold.
+inline constexpr std::uint32_t max_burst = 100'000'000;
 inline constexpr std::size_t max_interface_name_length = 15;
 inline constexpr std::size_t max_name_length = 63;
 /// Slots of all tables together: half of the arena, so that every table can be built anew beside

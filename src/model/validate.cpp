@@ -69,6 +69,7 @@ class Validator {
     check_encapsulation("/xdp/encapSource", config_.xdp.encapSource, true);
     check_encapsulation("/xdp/encapSource6", config_.xdp.encapSource6, false);
     check_interfaces(topology);
+    check_rate_limit();
     check_access_list("security/denyList", config_.security.denyList);
     check_access_list("security/allowList", config_.security.allowList);
     check_room();
@@ -417,6 +418,21 @@ class Validator {
               suggest(name, known,
                       list.empty() ? "create it first; there are none" : "use one of " + list));
     }
+  }
+
+  /// A mark is what tells excess packets from others in the kernel.
+  void check_rate_limit() {
+    const auto& limit = config_.rateLimit;
+    if (!readable("/rateLimit/action") || !readable("/rateLimit/mark"))
+      return;
+    if (limit.action == ExcessAction::pass && !limit.mark)
+      fault(
+          "/rateLimit/mark", "packets that pass beyond a limit need a mark to be told from others",
+          "set it to a number that no other rule of the machine uses, such as 1, or set action to "
+          "drop");
+    if (limit.action == ExcessAction::drop && limit.mark)
+      fault("/rateLimit/mark", "packets that are dropped have no mark",
+            "leave it out, or set action to pass");
   }
 
   void check_access_list(const char* list, const std::vector<std::string>& entries) {

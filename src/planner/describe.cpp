@@ -61,6 +61,12 @@ struct Describe {
   std::string operator()(const RemoveBackend& step) const {
     return "remove backend " + name_of(step.key);
   }
+  std::string operator()(const StartMarking& step) const {
+    return "mark packets beyond the rate limits that come in by " + step.interface;
+  }
+  std::string operator()(const StopMarking& step) const {
+    return "mark no packets any more that come in by " + step.interface;
+  }
   std::string operator()(const Detach& step) const { return "detach " + step.interface; }
   std::string operator()(const Attach& step) const {
     return "attach " + step.interface + " in mode " + std::string(name_of(step.image.mode));

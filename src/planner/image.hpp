@@ -23,6 +23,13 @@ struct BackendKey {
   auto operator<=>(const BackendKey&) const = default;
 };
 
+/// How many packets go through. Without a limit all is zero.
+struct RateImage {
+  std::uint32_t packets_per_second = 0;
+  std::uint32_t burst = 0;
+  bool operator==(const RateImage&) const = default;
+};
+
 /// An entry of `backend_pool`.
 struct BackendImage {
   std::uint16_t id = 0;
@@ -42,6 +49,7 @@ struct BackendImage {
   IpAddress source;
   /// dsr-ipip: how many low bits of `source` vary with the flow: 0 or 16.
   std::uint8_t source_varying_bits = 0;
+  RateImage limit = {};
   bool operator==(const BackendImage&) const = default;
 };
 
@@ -81,6 +89,7 @@ struct ServiceImage {
 struct InterfaceImage {
   std::uint32_t ifindex = 0;
   model::XdpMode mode = model::XdpMode::DRV;
+  bool marks = false;  ///< the kernel's side of rate limits is there: excess packets get their mark
   bool operator==(const InterfaceImage&) const = default;
 };
 
@@ -111,6 +120,13 @@ struct IdleImage {
   bool operator==(const IdleImage&) const = default;
 };
 
+/// The limit of all services together, and what becomes of packets beyond any limit.
+struct LimitImage {
+  RateImage rate;
+  std::uint32_t mark = 0;  ///< of packets that pass; 0: they are dropped
+  bool operator==(const LimitImage&) const = default;
+};
+
 /// All that the data plane holds.
 struct Image {
   std::map<BackendKey, BackendImage> backends;
@@ -120,6 +136,7 @@ struct Image {
   model::Fragments fragments = model::Fragments::pass;
   AccessImage access;
   IdleImage idle;
+  LimitImage limit;
   bool operator==(const Image&) const = default;
 };
 

@@ -42,7 +42,7 @@ bool front_differs(const Image& before, const Image& after) {
            a.second.tracked == b.second.tracked;
   };
   return before.services != after.services || before.fragments != after.fragments ||
-         before.access != after.access || before.idle != after.idle ||
+         before.access != after.access || before.idle != after.idle || before.limit != after.limit ||
          !std::ranges::equal(before.tables, after.tables, same_range) ||
          reply_addresses(before) != reply_addresses(after) ||
          pool_forwarding(before) != pool_forwarding(after);
@@ -119,15 +119,29 @@ void add_forget_steps(Plan& plan, const Image& running) {
       plan.steps.push_back(RemoveBackend{key, backend.id});
 }
 
+bool is_attached_anew(const Image& running, const std::string& name,
+                      const InterfaceImage& interface) {
+  const auto before = running.interfaces.find(name);
+  return before == running.interfaces.end() || before->second.ifindex != interface.ifindex ||
+         before->second.mode != interface.mode;
+}
+
 void add_attach_steps(Plan& plan, const Image& running) {
   for (const auto& [name, interface] : plan.after.interfaces) {
-    const auto before = running.interfaces.find(name);
-    if (before == running.interfaces.end() || before->second != interface)
+    if (is_attached_anew(running, name, interface))
       plan.steps.push_back(Attach{name, interface});
   }
+  for (const auto& [name, interface] : plan.after.interfaces)
+    if (interface.marks &&
+        (is_attached_anew(running, name, interface) || !running.interfaces.at(name).marks))
+      plan.steps.push_back(StartMarking{name});
 }
 
 void add_detach_steps(Plan& plan, const Image& running) {
+  for (const auto& [name, interface] : plan.after.interfaces)
+    if (!interface.marks && !is_attached_anew(running, name, interface) &&
+        running.interfaces.at(name).marks)
+      plan.steps.push_back(StopMarking{name});
   for (const auto& [name, interface] : running.interfaces)
     if (!plan.after.interfaces.contains(name))
       plan.steps.push_back(Detach{name});
@@ -154,7 +168,7 @@ Result<Plan> make_plan(const Image& running, const model::Config& wanted,
     plan.steps.push_back(FillAccessList{access, access_entries(wanted.security)});
   if (front_differs(running, plan.after))
     plan.steps.push_back(
-        SwapFront{plan.after.services, plan.after.fragments, plan.after.access, plan.after.idle});
+        SwapFront{plan.after.services, plan.after.fragments, plan.after.access, plan.after.idle, plan.after.limit});
   add_forget_flows_steps(plan, running, wanted);
   add_forget_steps(plan, running);
   add_detach_steps(plan, running);

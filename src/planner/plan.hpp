@@ -18,6 +18,10 @@ struct Attach {
   std::string interface;
   InterfaceImage image;
 };
+/// Has the kernel give packets that pass beyond a limit their mark, on an attached interface.
+struct StartMarking {
+  std::string interface;
+};
 /// Writes or rewrites one entry of `backend_pool` and its label.
 struct PutBackend {
   BackendKey key;
@@ -47,6 +51,7 @@ struct SwapFront {
   model::Fragments fragments = model::Fragments::pass;
   AccessImage access = {};
   IdleImage idle = {};
+  LimitImage limit = {};
 };
 /// Drops what is remembered of flows that the pool's table no longer leads to: from here on every
 /// packet follows it.
@@ -64,12 +69,17 @@ struct RemoveBackend {
   BackendKey key;
   std::uint16_t id;
 };
+/// No packet is marked any more by then.
+struct StopMarking {
+  std::string interface;
+};
+/// Takes marking off as well.
 struct Detach {
   std::string interface;
 };
 /// In the order in which a plan has them.
-using Step = std::variant<Attach, PutBackend, FillTable, MarkSlots, FillAccessList, SwapFront,
-                          ForgetFlows, ForgetTable, RemoveBackend, Detach>;
+using Step = std::variant<Attach, StartMarking, PutBackend, FillTable, MarkSlots, FillAccessList, SwapFront,
+                          ForgetFlows, ForgetTable, RemoveBackend, StopMarking, Detach>;
 
 /// How many slots of a pool's table change hands.
 struct PoolEffect {

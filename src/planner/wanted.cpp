@@ -39,6 +39,8 @@ class Builder {
     image_.fragments = config_.xdp.fragments;
     image_.idle = idle_of(config_.xdp.flowTimeouts);
     add_access();
+    image_.limit = {.rate = rate_of(config_.rateLimit.packetsPerSecond, config_.rateLimit.burst),
+                    .mark = config_.rateLimit.mark.value_or(0)};
     const auto pools = model::effective_pools(config_);
     if (auto added = add_interfaces(); !added)
       return fail(added.error());
@@ -50,6 +52,7 @@ class Builder {
         return fail(added.error());
     if (auto added = add_services(); !added)
       return fail(added.error());
+    add_marking();
     return std::move(image_);
   }
 
@@ -79,6 +82,15 @@ class Builder {
              "ip addr add " + address.to_string() + " on the interface towards the backends");
   }
 
+  static RateImage rate_of(std::uint32_t packets_per_second,
+                           const std::optional<std::uint32_t>& burst) {
+    return {packets_per_second, model::effective_burst(packets_per_second, burst)};
+  }
+  RateImage limit_of(const model::Backend& backend) const {
+    const auto& rate = backend.rateLimit ? *backend.rateLimit : config_.rateLimit.perBackend;
+    return rate_of(rate.packetsPerSecond, rate.burst);
+  }
+
   static BackendKey key_of(const model::EffectivePool& pool, const model::Backend& backend) {
     return {pool.name, backend.ip, backend.port.value_or(0)};
   }
@@ -100,7 +112,8 @@ class Builder {
                          .preserve_client_address = pool.preserve_client_address,
                          .enabled = backend.enabled,
                          .weight = backend.weight,
-                         .max_connections = backend.maxConnections.value_or(0)};
+                         .max_connections = backend.maxConnections.value_or(0),
+                         .limit = limit_of(backend)};
       if (const auto known = running_.backends.find(key); known != running_.backends.end())
         entry.id = known->second.id;
       else if (const auto id = backend_ids_.take())
@@ -348,6 +361,16 @@ class Builder {
     if (!entries.empty() &&
         (running_.access.entries != access.entries || running_.access.digest != access.digest))
       access.list ^= 1;
+  }
+
+  /// Where packets may pass beyond a limit, the kernel marks those of every attached interface.
+  void add_marking() {
+    const bool limited = image_.limit.rate != RateImage{} ||
+                         std::ranges::any_of(image_.backends, [](const auto& backend) {
+                           return backend.second.limit != RateImage{};
+                         });
+    for (auto& [name, interface] : image_.interfaces)
+      interface.marks = limited && image_.limit.mark != 0;
   }
 
   Result<void> add_interfaces() {

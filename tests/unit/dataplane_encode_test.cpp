@@ -33,7 +33,7 @@ void expect_round_trip(const planner::BackendKey& key, const planner::BackendIma
   const auto entry = encode_backend(key, backend, 3);
   const auto label = label_of(key, backend);
   EXPECT_EQ(key_of(label), key);
-  EXPECT_EQ(decode_backend(backend.id, entry, label), backend);
+  EXPECT_EQ(decode_backend(backend.id, entry, label, encode_rate(backend.limit)), backend);
 }
 
 }  // namespace
@@ -78,6 +78,40 @@ TEST(BackendEntry, UnresolvedIsThereButWithoutAWay) {
   EXPECT_EQ(entry.room, 0) << "no packet may be sent there";
 }
 
+TEST(BackendEntry, ALimitedOneHasNoRoomForASecondLookAtEveryPacket) {
+  auto backend = resolved(model::Forwarding::dsr_ipip, "10.0.1.2");
+  backend.limit = {.packets_per_second = 1000, .burst = 50};
+  const auto entry = encode_backend({"ipip", ip("10.0.1.21"), 0}, backend, 3);
+  EXPECT_EQ(entry.room, 0);
+  EXPECT_EQ(sl_room(&entry), 1580u) << "what fits is still known";
+  EXPECT_NE(entry.flags & SL_BACKEND_LIMITED, 0);
+  backend.enabled = false;
+  const auto disabled = encode_backend({"ipip", ip("10.0.1.21"), 0}, backend, 3);
+  EXPECT_EQ(sl_room(&disabled), 0u);
+}
+
+TEST(Rate, IsATimeBetweenPackets) {
+  constexpr std::uint64_t second = std::uint64_t{1'000'000'000} << SL_LIMIT_SHIFT;
+  EXPECT_EQ(encode_rate({}).interval, 0u) << "no limit";
+  EXPECT_EQ(encode_rate({1, 1}).interval, second);
+  EXPECT_EQ(encode_rate({1, 100}).depth, 100 * second);
+  for (const std::uint32_t rate : {1u, 7u, 1000u, 148'809u, 14'880'952u, 100'000'000u}) {
+    const auto interval = encode_rate({rate, 1}).interval;
+    const auto told = static_cast<double>(second) / static_cast<double>(interval);
+    EXPECT_NEAR(told / rate, 1, 0.001) << rate << " packets a second";
+  }
+  EXPECT_EQ(decode_rate(encode_rate({148'809, 14'880})), (planner::RateImage{148'809, 14'880}));
+}
+
+TEST(Rate, BatchesAreSmallBesideTheBurstAndOfOnePacketAtOrdinaryRates) {
+  EXPECT_EQ(batch_of({}), 1u);
+  EXPECT_EQ(batch_of({1'999'999, 100'000'000}), 1u);
+  EXPECT_EQ(batch_of({10'000'000, 1'000'000}), 10u);
+  EXPECT_EQ(batch_of({10'000'000, 1024}), 4u);
+  EXPECT_EQ(batch_of({10'000'000, 1}), 1u);
+  EXPECT_EQ(batch_of({1'000'000'000, 100'000'000}), 1000u);
+}
+
 TEST(BackendEntry, ReadsBackAsItWas) {
   expect_round_trip({"default", ip("10.0.1.11"), 80}, resolved(model::Forwarding::nat, "10.0.1.2"));
   expect_round_trip({"default", ip("fd00:1::11"), 0},
@@ -88,6 +122,9 @@ TEST(BackendEntry, ReadsBackAsItWas) {
   auto kept = resolved(model::Forwarding::nat);
   kept.preserve_client_address = true;
   expect_round_trip({"kept", ip("fd00:1::11"), 0}, kept);
+  auto limited = resolved(model::Forwarding::dsr_l2);
+  limited.limit = {.packets_per_second = 1000, .burst = 50};
+  expect_round_trip({"l2", ip("10.0.1.11"), 0}, limited);
   planner::BackendImage lost;
   lost.id = 5;
   expect_round_trip({std::string(63, 'p'), ip("10.0.1.11"), 0}, lost);

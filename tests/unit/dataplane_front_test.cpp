@@ -146,6 +146,18 @@ TEST_F(Front, NatServicesAreMarked) {
   EXPECT_EQ(find("10.0.0.100", 81)->flags, 0u);
 }
 
+TEST_F(Front, ServicesSayThatThereIsALimitForAllOfThem) {
+  add_service("10.0.0.100", 80, "p");
+  build();
+  EXPECT_EQ(find("10.0.0.100", 80)->flags & SL_SERVICE_LIMITED, 0u);
+  image_.limit = {.rate = {.packets_per_second = 1000, .burst = 7}, .mark = 5};
+  build();
+  EXPECT_NE(find("10.0.0.100", 80)->flags & SL_SERVICE_LIMITED, 0u);
+  EXPECT_EQ(front_->limit.depth, 7 * front_->limit.interval);
+  EXPECT_EQ(front_->excess, __u32{SL_EXCESS_PASS});
+  EXPECT_EQ(front_->mark, 5u);
+}
+
 TEST_F(Front, RepliesAreFoundByNatSource) {
   add_service("10.0.0.100", 80, "nat");
   add_backend("nat", "10.0.1.11", model::Forwarding::nat).source = ip("10.0.1.2");

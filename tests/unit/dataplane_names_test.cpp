@@ -24,6 +24,7 @@ TEST(Names, ReasonsAreInTheOrderOfTheAbi) {
   EXPECT_EQ(reason_name(SL_REASON_UNKNOWN_REPLY), "unknown-reply");
   EXPECT_EQ(reason_name(SL_REASON_TOO_BIG), "too-big");
   EXPECT_EQ(reason_name(SL_REASON_FAMILY_MISMATCH), "family-mismatch");
+  EXPECT_EQ(reason_name(SL_REASON_RATE_LIMITED), "rate-limited");
   EXPECT_EQ(reason_name(SL_REASON_DSR_IPIP6), "dsr-ipip6");
   EXPECT_EQ(reason_name(SL_REASON_ICMP_ERROR), "icmp-error");
   EXPECT_EQ(reason_name(SL_REASON_TOO_BIG_TOLD), "too-big-told");

@@ -18,6 +18,11 @@ TEST(Limits, AreThoseOfTheTables) {
       << "every table is built beside the running one";
   EXPECT_EQ(max_access_entries, std::size_t{SL_MAX_ACCESS_ENTRIES});
   EXPECT_EQ(max_name_length, std::size_t{SL_NAME_LENGTH - 1});
+  EXPECT_LE(std::uint64_t{max_burst},
+            (std::uint64_t{1} << 63) / (1'000'000'000ull << SL_LIMIT_SHIFT))
+      << "at one packet a second the bucket's time is one that the packet path can compare";
+  EXPECT_GE(1'000'000'000ull << SL_LIMIT_SHIFT, std::uint64_t{max_packets_per_second})
+      << "there is time between two packets";
   EXPECT_LT(max_addresses, std::size_t{1} << SL_ADDRESS_BITS)
       << "half full, so that a perfect hash is found";
 }

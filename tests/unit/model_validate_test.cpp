@@ -264,6 +264,29 @@ TEST(Validate, EncapsulationNeedsRoomToVary) {
     EXPECT_THAT(with("encapSource6", bad), ElementsAre("/xdp/encapSource6")) << bad;
 }
 
+TEST(Validate, AMarkIsForPacketsThatPassAndTheseNeedOne) {
+  const auto with = [](const std::string& fields) {
+    return pointers(R"({"rateLimit": {)" + fields + "}}");
+  };
+  EXPECT_THAT(with(R"("packetsPerSecond": 1000000000, "burst": 100000000)"), ElementsAre());
+  EXPECT_THAT(with(R"("packetsPerSecond": 0, "burst": 5)"), ElementsAre())
+      << "a limit can be switched off and its burst kept";
+  EXPECT_THAT(with(R"("action": "pass", "mark": 4294967295)"), ElementsAre());
+  EXPECT_THAT(with(R"("action": "pass")"), ElementsAre("/rateLimit/mark"));
+  EXPECT_THAT(with(R"("action": "drop", "mark": 1)"), ElementsAre("/rateLimit/mark"));
+  EXPECT_THAT(with(R"("mark": 1)"), ElementsAre("/rateLimit/mark"));
+  EXPECT_THAT(with(R"("action": "pass", "mark": 0)"), ElementsAre("/rateLimit/mark"));
+  EXPECT_THAT(with(R"("action": "police", "mark": 1)"), ElementsAre("/rateLimit/action"));
+  EXPECT_THAT(with(R"("packetsPerSecond": 1000000001, "burst": 0)"),
+              ElementsAre("/rateLimit/packetsPerSecond", "/rateLimit/burst"));
+  EXPECT_THAT(with(R"("perBackend": {"packetsPerSecond": -1, "burst": 100000001})"),
+              ElementsAre("/rateLimit/perBackend/packetsPerSecond", "/rateLimit/perBackend/burst"));
+  EXPECT_THAT(
+      pointers(
+          R"({"l4_backends": [{"ip": "10.0.1.11", "rateLimit": {"packetsPerSecond": 5, "bursts": 1}}]})"),
+      ElementsAre("/l4_backends/0/rateLimit/bursts"));
+}
+
 TEST(Validate, AccessListsHoldPrefixesAndAddresses) {
   EXPECT_THAT(
       pointers(R"({"security": {"denyList": ["198.51.100.0/24", "10.0.0.1", "::/0", "2001:db8::1"],

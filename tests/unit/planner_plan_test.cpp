@@ -389,6 +389,67 @@ TEST_F(PlannerPlan, AnAccessListIsWrittenBesideTheOneThatCounts) {
   EXPECT_EQ(steps_of<SwapFront>(made).at(0).access.entries, 0u);
 }
 
+TEST_F(PlannerPlan, ALimitForAllIsANewFrontAndNothingElse) {
+  apply();
+  config.rateLimit.packetsPerSecond = 5000;
+  auto made = apply();
+  ASSERT_EQ(made.steps.size(), 1u) << test::text_of(made);
+  EXPECT_EQ(steps_of<SwapFront>(made).at(0).limit.rate, (RateImage{5000, 500}))
+      << "the burst is a tenth of a second's packets unless it is said";
+  config.rateLimit.packetsPerSecond = 5;
+  apply();
+  EXPECT_EQ(plane.image.limit.rate, (RateImage{5, 1})) << "and at least one packet";
+  config.rateLimit.burst = 100;
+  made = apply();
+  ASSERT_EQ(made.steps.size(), 1u) << test::text_of(made);
+  EXPECT_EQ(plane.image.limit.rate, (RateImage{5, 100}));
+  config.rateLimit.packetsPerSecond = 0;
+  apply();
+  EXPECT_EQ(plane.image.limit, LimitImage{}) << "a burst without a rate is no limit";
+}
+
+TEST_F(PlannerPlan, LimitsOfBackendsAreWrittenWithThemAndTablesStay) {
+  apply();
+  config.rateLimit.perBackend.packetsPerSecond = 1000;
+  backends()[1].rateLimit = {.packetsPerSecond = 50, .burst = 7};
+  backends()[2].rateLimit = {.packetsPerSecond = 0, .burst = {}};
+  const auto made = apply();
+  EXPECT_EQ(steps_of<PutBackend>(made).size(), 2u) << test::text_of(made);
+  EXPECT_EQ(made.steps.size(), 2u) << test::text_of(made);
+  EXPECT_EQ(running("10.0.1.11").limit, (RateImage{1000, 100}));
+  EXPECT_EQ(running("10.0.1.12").limit, (RateImage{50, 7})) << "its own goes before all backends'";
+  EXPECT_EQ(running("10.0.1.13").limit, RateImage{}) << "zero is no limit";
+}
+
+TEST_F(PlannerPlan, TheKernelMarksOnlyWhileMarkedPacketsPass) {
+  config.rateLimit.action = model::ExcessAction::pass;
+  config.rateLimit.mark = 7;
+  EXPECT_TRUE(steps_of<StartMarking>(apply()).empty()) << "there is no limit yet";
+  config.rateLimit.perBackend.packetsPerSecond = 10;
+  auto made = apply();
+  ASSERT_EQ(steps_of<StartMarking>(made).size(), 1u) << test::text_of(made);
+  EXPECT_EQ(steps_of<StartMarking>(made).at(0).interface, "eth0");
+
+  config.xdp.interfaces[0].mode = model::XdpMode::SKB;
+  EXPECT_EQ(steps_of<StartMarking>(apply()).size(), 1u) << "attaching anew took the marking off";
+  config.xdp.interfaces.push_back({.name = "eth1", .mode = model::XdpMode::DRV});
+  EXPECT_EQ(steps_of<StartMarking>(apply()).at(0).interface, "eth1");
+
+  plane.image.interfaces.at("eth1").marks = false;  // somebody took it off
+  made = apply();
+  ASSERT_EQ(made.steps.size(), 1u) << test::text_of(made);
+  EXPECT_EQ(steps_of<StartMarking>(made).at(0).interface, "eth1");
+
+  config.xdp.interfaces.pop_back();
+  made = apply();
+  EXPECT_TRUE(steps_of<StopMarking>(made).empty()) << "detaching does that";
+  config.rateLimit.action = model::ExcessAction::drop;
+  config.rateLimit.mark = {};
+  made = apply();
+  ASSERT_EQ(steps_of<StopMarking>(made).size(), 1u) << test::text_of(made);
+  EXPECT_EQ(steps_of<SwapFront>(made).size(), 1u);
+}
+
 TEST_F(PlannerPlan, ARangeIsAnotherServiceThanItsFirstPort) {
   apply();
   config.services[0].portEnd = static_cast<std::uint16_t>(config.services[0].port + 9);

@@ -19,7 +19,7 @@ class Operator {
   test::Machine machine;
 
   void change() {
-    switch (below(12)) {
+    switch (below(13)) {
     case 0:
       return add_pool();
     case 1:
@@ -48,6 +48,8 @@ class Operator {
       return change_pool();
     case 10:
       return change_services();
+    case 11:
+      return change_limits();
     default:
       return change_interfaces();
     }
@@ -90,6 +92,14 @@ class Operator {
     const auto one = test::backend(address(), static_cast<std::uint16_t>(1 + below(5)));
     if (std::ranges::find(pool.backends, one.ip, &model::Backend::ip) == pool.backends.end())
       pool.backends.push_back(one);
+  }
+  void change_limits() {
+    config.rateLimit.packetsPerSecond = below(2) ? 1000 : 0;
+    config.rateLimit.perBackend.packetsPerSecond = below(3) ? 0 : 10;
+    config.rateLimit.action = below(2) ? model::ExcessAction::pass : model::ExcessAction::drop;
+    config.rateLimit.mark.reset();
+    if (config.rateLimit.action == model::ExcessAction::pass)
+      config.rateLimit.mark = 7;
   }
   void change_way() {
     const auto text = address();

@@ -225,6 +225,7 @@ class Plane {
         << "an access list counts that was not filled";
     image.access = step.access;
     image.idle = step.idle;
+    image.limit = step.limit;
     seen_.tables = image.tables;
     seen_.services = image.services;
   }
@@ -262,9 +263,27 @@ class Plane {
   }
   void take(const planner::Attach& step) {
     const auto there = image.interfaces.find(step.interface);
-    EXPECT_TRUE(there == image.interfaces.end() || there->second != step.image)
+    EXPECT_TRUE(there == image.interfaces.end() || there->second.ifindex != step.image.ifindex ||
+                there->second.mode != step.image.mode)
         << step.interface << " is attached already";
     image.interfaces[step.interface] = step.image;
+    image.interfaces[step.interface].marks = false;
+  }
+  void take(const planner::StartMarking& step) {
+    EXPECT_FALSE(image.interfaces.at(step.interface).marks) << step.interface << " marks already";
+    image.interfaces.at(step.interface).marks = true;
+  }
+  void take(const planner::StopMarking& step) {
+    EXPECT_TRUE(image.interfaces.at(step.interface).marks) << step.interface << " does not mark";
+    EXPECT_TRUE(image.limit.mark == 0 || !is_limited())
+        << "packets pass that " << step.interface << " does not mark any more";
+    image.interfaces.at(step.interface).marks = false;
+  }
+  bool is_limited() const {
+    return image.limit.rate != planner::RateImage{} ||
+           std::ranges::any_of(image.backends, [](const auto& one) {
+             return one.second.limit != planner::RateImage{};
+           });
   }
 
   /// What must hold of every image.

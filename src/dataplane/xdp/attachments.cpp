@@ -10,6 +10,7 @@
 
 #include "dataplane/xdp/libbpf_log.hpp"
 #include "dataplane/xdp/maps.hpp"
+#include "dataplane/xdp/marking.hpp"
 #include "dataplane/xdp/program.hpp"
 
 namespace sluice::dataplane::xdp {
@@ -82,6 +83,8 @@ void Attachments::forget(const std::string& interface) {
   std::error_code ignored;
   std::filesystem::remove(folder_.link(interface), ignored);
   std::filesystem::remove(folder_.program(interface), ignored);
+  std::filesystem::remove(folder_.marking(interface), ignored);
+  std::filesystem::remove(folder_.marking_clsact(interface), ignored);
   attached_.erase(interface);
 }
 
@@ -117,6 +120,8 @@ Result<Attachments> Attachments::adopt(const PinFolder& folder, const Maps& maps
       bpf_obj_pin(program->get(), folder.program(name).c_str());
       attached.program = std::move(*program);
     }
+    if (auto renewed = renew_marking(folder, name, ifindex); !renewed)
+      return fail(renewed.error());
     attachments.attached_.emplace(name, std::move(attached));
   }
   return attachments;
@@ -152,6 +157,7 @@ Result<void> Attachments::detach(const std::string& interface) {
   const auto found = attached_.find(interface);
   if (found == attached_.end())
     return fail(Code::not_found, "nothing is attached to " + interface);
+  take_off_marking(folder_, interface, ifindex_of(found->second.link.get()));
   // The unpinned link would go with its last descriptor, which may be anyone's: detach it for
   // certain.
   if (ifindex_of(found->second.link.get()) != 0 && bpf_link_detach(found->second.link.get()))
@@ -160,11 +166,25 @@ Result<void> Attachments::detach(const std::string& interface) {
   return {};
 }
 
+Result<void> Attachments::start_marking(const std::string& interface) {
+  const auto found = attached_.find(interface);
+  if (found == attached_.end())
+    return fail(Code::not_found, "nothing is attached to " + interface);
+  return put_on_marking(folder_, interface, ifindex_of(found->second.link.get()));
+}
+
+Result<void> Attachments::stop_marking(const std::string& interface) {
+  if (const auto found = attached_.find(interface); found != attached_.end())
+    take_off_marking(folder_, interface, ifindex_of(found->second.link.get()));
+  return {};
+}
+
 std::map<std::string, planner::InterfaceImage> Attachments::running() const {
   std::map<std::string, planner::InterfaceImage> running;
   for (const auto& [name, attached] : attached_)
     if (const auto ifindex = ifindex_of(attached.link.get()))
-      running.emplace(name, planner::InterfaceImage{ifindex, attached.mode});
+      running.emplace(name, planner::InterfaceImage{ifindex, attached.mode,
+                                                    is_marking(folder_, name, ifindex)});
   return running;
 }
 

@@ -24,7 +24,11 @@ class Attachments {
   /// On refusal the message carries the kernel's own reason, and nothing is left attached.
   Result<void> attach(const Maps& maps, const std::string& interface,
                       const planner::InterfaceImage& image, std::uint32_t slot);
+  /// Takes off marking too.
   Result<void> detach(const std::string& interface);
+  /// Has the kernel give packets that pass beyond a rate limit their mark.
+  Result<void> start_marking(const std::string& interface);
+  Result<void> stop_marking(const std::string& interface);
 
   bool empty() const { return attached_.empty(); }
   /// Attached interfaces as the kernel has them now.

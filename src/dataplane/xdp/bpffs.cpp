@@ -118,6 +118,14 @@ fs::path PinFolder::program(std::string_view interface) const {
   return version_ / "progs" / encode(interface);
 }
 
+fs::path PinFolder::marking(std::string_view interface) const {
+  return version_ / "progs" / (encode(interface) + "%mark");
+}
+
+fs::path PinFolder::marking_clsact(std::string_view interface) const {
+  return version_ / "progs" / (encode(interface) + "%clsact");
+}
+
 std::vector<std::string> PinFolder::linked_interfaces() const {
   std::vector<std::string> names;
   std::error_code error;

@@ -30,6 +30,10 @@ class PinFolder {
   std::filesystem::path map(std::string_view name) const;
   std::filesystem::path link(std::string_view interface) const;
   std::filesystem::path program(std::string_view interface) const;
+  /// The program that marks packets there, and a second pin of it if its queueing discipline is
+  /// ours.
+  std::filesystem::path marking(std::string_view interface) const;
+  std::filesystem::path marking_clsact(std::string_view interface) const;
   /// Interfaces that have a link pinned, of this ABI version.
   std::vector<std::string> linked_interfaces() const;
 

@@ -45,6 +45,9 @@ Result<void> Loader::change_default_pool(const EditBackends& edit,
     if (key.port)
       entry.port = key.port;
     entry.weight = backend.weight;
+    entry.rateLimit = {.packetsPerSecond = backend.limit.packets_per_second, .burst = {}};
+    if (backend.limit.burst)
+      entry.rateLimit->burst = backend.limit.burst;
     // Resolved and yet without a slot: it was taken out on purpose.
     entry.enabled = !backend.resolved || serving.contains(backend.id);
     if (backend.source_varying_bits)
@@ -88,6 +91,8 @@ Result<void> Loader::change_default_pool(const EditBackends& edit,
     const bool foreign = (removed && removed->key.pool != pool) ||
                          (forgotten && forgotten->pool != pool) ||
                          std::holds_alternative<planner::Attach>(step) ||
+                         std::holds_alternative<planner::StartMarking>(step) ||
+                         std::holds_alternative<planner::StopMarking>(step) ||
                          std::holds_alternative<planner::Detach>(step);
     if (!foreign)
       kept.steps.push_back(std::move(step));

@@ -48,13 +48,14 @@ sl_backend encode_backend(const planner::BackendKey& key, const planner::Backend
   if (backend.forwarding == model::Forwarding::dsr_ipip)
     entry.outer = ipv6 ? 40 : 20;
   entry.mtu = backend.resolved ? backend.mtu : __u16{0};
-  if (backend.resolved && backend.enabled && backend.mtu > entry.outer)
-    entry.room = static_cast<__u16>(backend.mtu - entry.outer);
+  const bool limited = backend.limit != planner::RateImage{};
   entry.forwarding = static_cast<__u8>(backend.forwarding);
   entry.flags = static_cast<__u8>(
       SL_BACKEND_PRESENT | (backend.resolved ? SL_BACKEND_RESOLVED : 0u) |
       (ipv6 ? SL_BACKEND_IPV6 : 0u) | (backend.enabled ? 0u : SL_BACKEND_DISABLED) |
-      (backend.preserve_client_address ? SL_BACKEND_PRESERVE_CLIENT : 0u));
+      (backend.preserve_client_address ? SL_BACKEND_PRESERVE_CLIENT : 0u) |
+      (limited ? SL_BACKEND_LIMITED : 0u));
+  entry.room = limited ? __u16{0} : static_cast<__u16>(sl_room(&entry));
   entry.port = htons(key.port);
   entry.interface = static_cast<__u8>(interface);
   set_words(entry.address, key.address);
@@ -79,7 +80,7 @@ planner::BackendKey key_of(const sl_backend_label& label) {
 }
 
 planner::BackendImage decode_backend(std::uint16_t id, const sl_backend& entry,
-                                     const sl_backend_label& label) {
+                                     const sl_backend_label& label, const sl_rate& limit) {
   planner::BackendImage backend;
   backend.id = id;
   backend.forwarding = static_cast<model::Forwarding>(entry.forwarding);
@@ -93,7 +94,28 @@ planner::BackendImage decode_backend(std::uint16_t id, const sl_backend& entry,
   backend.enabled = !(entry.flags & SL_BACKEND_DISABLED);
   backend.source = from_words(entry.source, entry.flags & SL_BACKEND_IPV6);
   backend.source_varying_bits = entry.source_mask ? 16 : 0;
+  if (entry.flags & SL_BACKEND_LIMITED)
+    backend.limit = decode_rate(limit);
   return backend;
+}
+
+sl_rate encode_rate(const planner::RateImage& rate) {
+  if (rate.packets_per_second == 0)
+    return {};
+  constexpr std::uint64_t second = std::uint64_t{1'000'000'000} << SL_LIMIT_SHIFT;
+  const std::uint64_t interval = (second + rate.packets_per_second / 2) / rate.packets_per_second;
+  return {.interval = interval,
+          .depth = rate.burst * interval,
+          .packets_per_second = rate.packets_per_second,
+          .burst = rate.burst};
+}
+
+planner::RateImage decode_rate(const sl_rate& rate) {
+  return {.packets_per_second = rate.packets_per_second, .burst = rate.burst};
+}
+
+std::uint32_t batch_of(const planner::RateImage& rate) {
+  return std::max(std::min(rate.packets_per_second / 1'000'000, rate.burst / 256), 1u);
 }
 
 sl_service_label label_of(const planner::ServiceKey& key, const planner::ServiceImage& service) {

@@ -14,7 +14,13 @@ sl_backend encode_backend(const planner::BackendKey& key, const planner::Backend
 sl_backend_label label_of(const planner::BackendKey& key, const planner::BackendImage& backend);
 planner::BackendKey key_of(const sl_backend_label& label);
 planner::BackendImage decode_backend(std::uint16_t id, const sl_backend& entry,
-                                     const sl_backend_label& label);
+                                     const sl_backend_label& label, const sl_rate& limit);
+
+sl_rate encode_rate(const planner::RateImage& rate);
+planner::RateImage decode_rate(const sl_rate& rate);
+/// How many packets a CPU takes from a bucket at once: few enough for the burst, and enough that
+/// the bucket is not written to more than a million times a second.
+std::uint32_t batch_of(const planner::RateImage& rate);
 
 sl_service_label label_of(const planner::ServiceKey& key, const planner::ServiceImage& service);
 /// What replies of the service are sent from; for IPv4 only.

@@ -10,6 +10,7 @@
 #include <set>
 #include <tuple>
 
+#include "dataplane/xdp/encode.hpp"
 #include "dataplane/xdp/perfect_hash.hpp"
 
 namespace sluice::dataplane::xdp {
@@ -126,6 +127,8 @@ Entries entries_of(const planner::Image& image, const std::map<IpAddress, std::u
     entry.flags = flags_of(image, key, service.pool);
     if (access_of(image.access).on)
       entry.flags |= SL_SERVICE_GUARDED;
+    if (image.limit.rate != planner::RateImage{})
+      entry.flags |= SL_SERVICE_LIMITED;
     entry.base = entry.holders = SL_NO_SLOT;
     entry.ports_mask = entry.flags & SL_SERVICE_AFFINE ? 0 : 0xffffffff;
     entry.settings = service.answer_echo ? SL_SETTING_ANSWERS_ECHO : 0;
@@ -389,6 +392,10 @@ Result<void> build_front(const planner::Image& image, sl_front& front) {
   for (const auto& [key, service] : image.services)
     if (const auto table = image.tables.find(service.pool); table != image.tables.end())
       front.members[service.id] = members_of(table->second);
+  front.limit = encode_rate(image.limit.rate);
+  front.batch = batch_of(image.limit.rate);
+  front.excess = image.limit.mark ? SL_EXCESS_PASS : SL_EXCESS_DROP;
+  front.mark = image.limit.mark;
   const auto ids = number_addresses(image);
   for (const auto& [key, backend] : image.backends)
     if (backend.forwarding == model::Forwarding::nat && backend.preserve_client_address)

@@ -1,6 +1,7 @@
 #include "dataplane/xdp/loader.hpp"
 
 #include <bpf/bpf.h>
+#include <net/if.h>
 
 #include <algorithm>
 #include <atomic>
@@ -16,6 +17,7 @@
 #include "dataplane/xdp/flows.hpp"
 #include "dataplane/xdp/front.hpp"
 #include "dataplane/xdp/grace.hpp"
+#include "dataplane/xdp/marking.hpp"
 #include "dataplane/xdp/records.hpp"
 #include "dataplane/xdp/running.hpp"
 #include "planner/plan.hpp"
@@ -40,6 +42,7 @@ class Loader::Transaction {
   explicit Transaction(Loader& loader)
       : loader_(loader), active_(loader.maps_.control().active),
         backends_(copy(loader.maps_.backend_pool())), loads_(loader.maps_.loads()),
+        rates_(rates(loader.maps_.limits())),
         backend_labels_(copy(loader.maps_.backend_labels())),
         service_labels_(copy(loader.maps_.service_labels())),
         table_labels_(copy(loader.maps_.table_labels())),
@@ -50,6 +53,8 @@ class Loader::Transaction {
   /// @return what could not be undone; empty: everything was
   std::string undo() {
     const auto& maps = loader_.maps_;
+    for (std::size_t id = 0; id < rates_.size(); id++)
+      maps.limits()[id].rate = rates_[id];  // what is in the buckets stays
     std::ranges::copy(backends_, maps.backend_pool().begin());
     for (std::uint16_t id = 0; id < SL_MAX_BACKENDS; id++)
       loader_.set_load(id, loads_.backend[id].weight, loads_.backend[id].limit);
@@ -64,8 +69,14 @@ class Loader::Transaction {
       if (!interfaces_.contains(name))
         note(left, loader_.attachments_.detach(name));
     for (const auto& [name, image] : interfaces_)
-      if (!now.contains(name) || now.at(name) != image)
+      if (!now.contains(name) || now.at(name).ifindex != image.ifindex ||
+          now.at(name).mode != image.mode)
         note(left, reattach(name, image));
+    for (const auto& [name, image] : loader_.attachments_.running())
+      if (const auto before = interfaces_.find(name);
+          before != interfaces_.end() && before->second.marks != image.marks)
+        note(left, before->second.marks ? loader_.attachments_.start_marking(name)
+                                        : loader_.attachments_.stop_marking(name));
     return left;
   }
 
@@ -73,6 +84,13 @@ class Loader::Transaction {
   template <class T>
   static std::vector<T> copy(std::span<T> memory) {
     return {memory.begin(), memory.end()};
+  }
+
+  static std::vector<sl_rate> rates(std::span<sl_limit> limits) {
+    std::vector<sl_rate> rates;
+    for (const auto& limit : limits)
+      rates.push_back(limit.rate);
+    return rates;
   }
 
   Result<void> reattach(const std::string& name, const planner::InterfaceImage& image) {
@@ -94,6 +112,7 @@ class Loader::Transaction {
   std::uint32_t active_;
   std::vector<sl_backend> backends_;
   sl_loads loads_;
+  std::vector<sl_rate> rates_;
   std::vector<sl_backend_label> backend_labels_;
   std::vector<sl_service_label> service_labels_;
   std::vector<sl_table_label> table_labels_;
@@ -157,6 +176,7 @@ Loader::remove_instance(std::string_view instance, const std::optional<std::stri
     // ENOLINK: the interface has gone and took the attachment along.
     if (link && bpf_link_detach(link.get()) && errno != ENOLINK)
       return fail(Code::kernel, "cannot detach from " + name + ": " + std::strerror(errno));
+    take_off_marking(*folder, name, if_nametoindex(name.c_str()));
     std::error_code ignored;
     std::filesystem::remove(folder->link(name), ignored);
     std::filesystem::remove(folder->program(name), ignored);
@@ -228,6 +248,10 @@ Result<void> Loader::run_step(const planner::Plan& plan, const planner::Step& st
     set_load(remove->id, 0, 0);
     return {};
   }
+  if (const auto* start = std::get_if<planner::StartMarking>(&step))
+    return attachments_.start_marking(start->interface);
+  if (const auto* stop = std::get_if<planner::StopMarking>(&step))
+    return attachments_.stop_marking(stop->interface);
   if (const auto* detach = std::get_if<planner::Detach>(&step))
     return attachments_.detach(detach->interface);
   const auto& attach = std::get<planner::Attach>(step);
@@ -256,8 +280,15 @@ Result<void> Loader::put_backend(const planner::PutBackend& step) {
   const auto fresh = encode_backend(step.key, step.backend, slot);
   auto& entry = maps_.backend_pool()[step.backend.id];
   auto& label = maps_.backend_labels()[step.backend.id];
-  if (label.pool[0] == 0 || key_of(label) != step.key)
+  auto& limit = maps_.limits()[step.backend.id];
+  if (label.pool[0] == 0 || key_of(label) != step.key) {
     clear_backend(maps_, step.backend.id);
+    limit = {};
+  }
+  // Before a packet is told to look at it. Where there is none any more the old one stays: a packet
+  // may be about to look.
+  if (step.backend.limit != planner::RateImage{})
+    limit.rate = encode_rate(step.backend.limit);
   std::uint64_t was[8], becomes[8];
   std::memcpy(was, &entry, sizeof was);
   std::memcpy(becomes, &fresh, sizeof becomes);

@@ -32,6 +32,7 @@ constexpr Layout layouts[] = {
     {".bss.front", 2 * sizeof(sl_front)},
     {".bss.slots", (SL_SLOT_ARENA + 2) * sizeof(std::uint32_t)},
     {".bss.control", sizeof(sl_control)},
+    {".bss.limits", SL_MAX_BACKENDS * sizeof(sl_limit)},
     {".bss.fragments", sizeof(sl_fragment_line) << SL_FRAGMENT_BITS},
     {".bss.flows", sizeof(sl_flow_line) << SL_FLOW_BITS},
     {".bss.opening", sizeof(sl_flow_line) << SL_OPENING_BITS},

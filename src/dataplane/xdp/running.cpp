@@ -81,7 +81,8 @@ std::map<planner::BackendKey, planner::BackendImage> read_backends(const Maps& m
     if (label.pool[0])
       backends
           .emplace(key_of(label),
-                   decode_backend(static_cast<std::uint16_t>(id), maps.backend_pool()[id], label))
+                   decode_backend(static_cast<std::uint16_t>(id), maps.backend_pool()[id], label,
+                                  maps.limits()[id].rate))
           .first->second.max_connections = maps.loads().backend[id].limit;
   }
   return backends;
@@ -128,6 +129,11 @@ planner::IdleImage read_idle(const Maps& maps) {
           .affinity = idle.affinity};
 }
 
+planner::LimitImage read_limit(const Maps& maps) {
+  const auto& front = maps.front(maps.control().active & 1);
+  return {.rate = decode_rate(front.limit), .mark = front.mark};
+}
+
 }  // namespace
 
 planner::Image read_image(const Maps& maps) {
@@ -135,6 +141,7 @@ planner::Image read_image(const Maps& maps) {
   image.idle = read_idle(maps);
   image.fragments = read_fragments(maps);
   image.access = read_access(maps);
+  image.limit = read_limit(maps);
   image.backends = read_backends(maps);
   image.services = read_services(maps);
   for (const auto& label : maps.table_labels())
