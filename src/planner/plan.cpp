@@ -105,13 +105,38 @@ void add_forget_steps(Plan& plan, const Image& running) {
 void add_attach_steps(Plan& plan, const Image& running) {
   for (const auto& [name, interface] : plan.after.interfaces) {
     const auto before = running.interfaces.find(name);
-    if (before == running.interfaces.end() || before->second != interface)
+    const auto inherited = running.inherited.find(name);
+    if (before != running.interfaces.end() && before->second == interface)
+      continue;
+    if (inherited == running.inherited.end() || inherited->second.interface != interface)
       plan.steps.push_back(Attach{name, interface});
+  }
+}
+
+/// Behind the swap: whoever is taken over must find the services there.
+void add_take_over_steps(Plan& plan, const Image& running) {
+  for (const auto& [name, inherited] : running.inherited) {
+    const auto after = plan.after.interfaces.find(name);
+    if (after == plan.after.interfaces.end() || after->second != inherited.interface)
+      continue;
+    plan.steps.push_back(TakeOver{name, after->second, inherited.layout});
+    plan.warnings.push_back(
+        {"/xdp/interfaces",
+         "the program on " + name + " keeps its maps in layout " +
+             std::to_string(inherited.layout) + ", this one in layout " +
+             std::to_string(SL_ABI_VERSION) +
+             ": flows of nat, records of slots in transition and counters are not carried over, "
+             "because their entries have another form",
+         "connections of dsr-l2 and dsr-ipip go on, except on slots that are in transition; those "
+         "of nat have to be opened anew"});
   }
 }
 
 void add_detach_steps(Plan& plan, const Image& running) {
   for (const auto& [name, interface] : running.interfaces)
+    if (!plan.after.interfaces.contains(name))
+      plan.steps.push_back(Detach{name});
+  for (const auto& [name, inherited] : running.inherited)
     if (!plan.after.interfaces.contains(name))
       plan.steps.push_back(Detach{name});
 }
@@ -137,6 +162,7 @@ Result<Plan> make_plan(const Image& running, const model::Config& wanted,
     plan.steps.push_back(FillAccessList{access, access_entries(wanted.security)});
   if (front_differs(running, plan.after))
     plan.steps.push_back(SwapFront{plan.after.services, plan.after.fragments, plan.after.access});
+  add_take_over_steps(plan, running);
   add_forget_steps(plan, running);
   add_detach_steps(plan, running);
   return plan;

@@ -46,6 +46,13 @@ struct SwapFront {
   model::Fragments fragments = model::Fragments::pass;
   AccessImage access = {};
 };
+/// Puts this daemon's program on an interface that one of another layout of maps holds, by an
+/// update of its link: a packet meets the old tables or the new ones, which are complete by now.
+struct TakeOver {
+  std::string interface;
+  InterfaceImage image;
+  std::uint32_t layout = 0;  ///< that it has had
+};
 /// Frees a range that no service points to any more (after a grace period).
 struct ForgetTable {
   std::string pool;
@@ -60,9 +67,16 @@ struct RemoveBackend {
 struct Detach {
   std::string interface;
 };
+/// Puts another program on an interface by an update of its link: a packet meets the one or the
+/// other, and both work on the same maps.
+struct ReplaceProgram {
+  std::string interface;
+  std::string name;     ///< of a version that the data plane has; empty: what was there before
+  std::string version;  ///< what that program says of itself
+};
 /// In the order in which a plan has them.
-using Step = std::variant<Attach, PutBackend, FillTable, MarkSlots, FillAccessList, SwapFront, ForgetTable,
-                          RemoveBackend, Detach>;
+using Step = std::variant<Attach, PutBackend, FillTable, MarkSlots, FillAccessList, SwapFront,
+                          TakeOver, ForgetTable, RemoveBackend, Detach, ReplaceProgram>;
 
 /// How many slots of a pool's table change hands.
 struct PoolEffect {
