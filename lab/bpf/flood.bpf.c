@@ -29,8 +29,8 @@ int flood_send(struct xdp_md *ctx)
 	}
 	if (data + 64 > (void *)(long)ctx->data_end)
 		return XDP_ABORTED;
-	for (int i = 0; i < 64; i += 4)
-		AT(data, i, __u32) = AT(flood.frame, i, __u32);
+	for (int i = 0; i < 64; i += 8)
+		AT(data, i, __u64) = AT(flood.frame, i, __u64);
 	/* Two services by turns, at ports next to each other, and 4,096 flows. */
 	AT(data, 34, __be16) = bpf_htons(16384 + ((sent >> 1) & 0xfff));
 	AT(data, 36, __be16) = bpf_htons(bpf_ntohs(AT(flood.frame, 36, __be16)) + (sent & 1));
