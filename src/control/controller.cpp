@@ -212,10 +212,12 @@ Result<void> Controller::follow(const model::Config& wanted, const model::Topolo
     return applied;
   for (const auto& step : plan->steps)
     spdlog::info("following the kernel: {}", planner::describe(step));
-  for (const auto& step : plan->steps)
-    if (std::holds_alternative<planner::TakeOver>(step))  // rare, and what it costs is in a warning
-      for (const auto& warning : plan->warnings)
-        spdlog::warn("{}; {}", warning.message, warning.suggestion);
+  // What taking over costs is in the warnings.
+  if (std::ranges::any_of(plan->steps, [](const planner::Step& step) {
+        return std::holds_alternative<planner::TakeOver>(step);
+      }))
+    for (const auto& warning : plan->warnings)
+      spdlog::warn("{}; {}", warning.message, warning.suggestion);
   return applied;
 }
 
