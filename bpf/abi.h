@@ -679,6 +679,21 @@ struct sl_table_label {
 	__u32 pad;
 };
 
+/* What a loaded program is: the kernel keeps its tag, but no version. */
+struct sl_program_label {
+	__u32 program; /* its id in the kernel; 0: free */
+	char version[SL_NAME_LENGTH];
+};
+#define SL_PROGRAM_LABELS (4 * SL_MAX_INTERFACES) /* the running one and the one before, and as many while they change */
+
+/* What an object says of itself before it is loaded, in a section of its own. The one struct here that may never change:
+ * it is how a daemon knows an object of another layout. */
+struct sl_identity {
+	__u32 abi; /* SL_ABI_VERSION of its sources */
+	char version[SL_NAME_LENGTH];
+};
+#define SL_IDENTITY_SECTION ".rodata.identity"
+
 #ifdef __cplusplus
 #define SL_ASSERT static_assert
 #else
@@ -705,6 +720,8 @@ SL_ASSERT(sizeof(struct sl_service_label) == 152, "sl_service_label");
 SL_ASSERT(sizeof(struct sl_table_label) == 88, "sl_table_label");
 SL_ASSERT(sizeof(struct sl_idle) == 64, "sl_idle");
 SL_ASSERT(sizeof(struct sl_load) == 16, "sl_load");
+SL_ASSERT(sizeof(struct sl_program_label) == 68, "sl_program_label");
+SL_ASSERT(sizeof(struct sl_identity) == 68, "sl_identity");
 SL_ASSERT(sizeof(struct sl_front) % 64 == 0, "sl_front");
 SL_ASSERT(__builtin_offsetof(struct sl_front, service) % 64 == 0, "services start on a cache line");
 SL_ASSERT((int)SL_REASON_COUNT <= SL_REASONS, "reasons fit their row");

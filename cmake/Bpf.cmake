@@ -4,12 +4,16 @@
 find_program(SLUICE_BPF_CLANG NAMES clang-19 clang-14 clang REQUIRED DOC "compiler of the BPF programs")
 
 function(sluice_bpf_object source object)
-  cmake_parse_arguments(BPF "" "CLANG" "" ${ARGN})
+  cmake_parse_arguments(BPF "" "CLANG;VERSION" "" ${ARGN})
+  if(NOT BPF_VERSION)
+    set(BPF_VERSION ${PROJECT_VERSION})
+  endif()
   add_custom_command(
     OUTPUT ${object}
     DEPFILE ${object}.d
     DEPENDS ${source}
-    COMMAND ${BPF_CLANG} -g -O2 -target bpf -mcpu=v3 -Wall -Wextra -Werror -DSLUICE_EXPLAIN=$<CONFIG:Debug> -I${PROJECT_SOURCE_DIR}/bpf
+    COMMAND ${BPF_CLANG} -g -O2 -target bpf -mcpu=v3 -Wall -Wextra -Werror -DSLUICE_EXPLAIN=$<CONFIG:Debug>
+            -DSLUICE_VERSION="${BPF_VERSION}" -I${PROJECT_SOURCE_DIR}/bpf
             -I/usr/include/${CMAKE_LIBRARY_ARCHITECTURE} -MD -MF ${object}.d -MT ${object} -c ${source} -o ${object}
     COMMENT "Building BPF object ${object}"
     VERBATIM)

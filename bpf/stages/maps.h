@@ -3,8 +3,15 @@
 #ifndef SLUICE_MAPS_H
 #define SLUICE_MAPS_H
 
+#ifndef SLUICE_VERSION
+#define SLUICE_VERSION "unknown"
+#endif
+
 /* This program instance's place in tx_ports and xdp_stats_map: one instance for each interface. */
 const volatile __u32 interface_slot = 0;
+
+/* For daemons that have only the object's file; no packet reads it. */
+const volatile struct sl_identity identity SEC(SL_IDENTITY_SECTION) = {.abi = SL_ABI_VERSION, .version = SLUICE_VERSION};
 
 struct sl_front fronts[2] SEC(".bss.front");
 __u32 slots[SL_SLOT_ARENA + 2] SEC(".bss.slots");
@@ -75,5 +82,13 @@ struct {
 	__type(key, __u32);
 	__type(value, struct sl_table_label);
 } table_labels SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SL_PROGRAM_LABELS);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct sl_program_label);
+} program_labels SEC(".maps");
 
 #endif

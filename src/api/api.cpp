@@ -43,6 +43,7 @@ Api::Api(control::Controller& controller, store::Store& store)
   add_config_routes();
   add_service_routes();
   add_pool_routes();
+  add_program_routes();
   add_status_routes();
 }
 
@@ -50,19 +51,25 @@ Result<boost::json::value> Api::body_of(const Call& call) const {
   return codec::parse(call.request.body);
 }
 
-Result<Reply> Api::change(const Call& call, const control::Edit& edit, IfMatch if_match) const {
-  const auto& request = call.request;
+Result<control::ChangeOptions> Api::options_of(const Request& request, IfMatch if_match) const {
   auto generation = generation_in(request, if_match, controller_.generation());
   if (!generation)
     return fail(generation.error());
   const auto dry_run = request.query.find("dryRun");
   if (dry_run != request.query.end() && dry_run->second != "true" && dry_run->second != "false")
     return fail(Code::invalid, "dryRun is '" + dry_run->second + "'; use true or false");
-  auto change = controller_.change(
-      edit, {.if_match = *generation,
-             .dry_run = dry_run != request.query.end() && dry_run->second == "true",
-             .actor = request.actor,
-             .reason = request.header("x-reason").value_or("")});
+  return control::ChangeOptions{.if_match = *generation,
+                                .dry_run =
+                                    dry_run != request.query.end() && dry_run->second == "true",
+                                .actor = request.actor,
+                                .reason = request.header("x-reason").value_or("")};
+}
+
+Result<Reply> Api::change(const Call& call, const control::Edit& edit, IfMatch if_match) const {
+  auto options = options_of(call.request, if_match);
+  if (!options)
+    return fail(options.error());
+  auto change = controller_.change(edit, *options);
   if (!change)
     return fail(change.error());
   return Reply{.body = codec::to_json(view_of(*change)), .etag = change->generation};

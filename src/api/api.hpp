@@ -23,7 +23,12 @@ class Api {
   void add_pool_routes();
   void add_backend_routes(const std::string& prefix, const std::string& id_suffix);
   void add_status_routes();
+  void add_program_routes();
+  void add_program_change(const std::string& path, const std::string& id,
+                          const std::string& summary, bool rollback);
 
+  /// If-Match, dryRun, actor and reason of a request that changes something.
+  Result<control::ChangeOptions> options_of(const Request& request, IfMatch if_match) const;
   /// Runs an edit with If-Match, dryRun, actor and reason of the request.
   Result<Reply> change(const Call& call, const control::Edit& edit,
                        IfMatch if_match = IfMatch::optional) const;

@@ -47,6 +47,17 @@ InterfaceStats interface_stats(const std::string& name,
   return stats;
 }
 
+std::optional<std::string> known(const std::string& text) {
+  return text.empty() ? std::nullopt : std::optional(text);
+}
+
+ProgramView program_view(const planner::Program& program) {
+  return {.id = program.id,
+          .version = known(program.version),
+          .tag = program.tag,
+          .loadedMs = ms(program.loaded)};
+}
+
 }  // namespace
 
 std::int64_t now_ms() {
@@ -117,7 +128,9 @@ StatusView status_view(const model::Config& config, const control::State& state)
     InterfaceStatus status{.name = interface.name,
                            .mode = interface.mode,
                            .attached = interface.attached,
-                           .programId = interface.program_id,
+                           .programId = interface.program.id,
+                           .programVersion = known(interface.program.version),
+                           .outdated = interface.outdated,
                            .problem = {}};
     if (!interface.problem.empty())
       status.problem = interface.problem;
@@ -136,6 +149,23 @@ StatusView status_view(const model::Config& config, const control::State& state)
   return view;
 }
 
+ProgramsReply programs_view(const control::ProgramsState& state) {
+  ProgramsReply reply;
+  for (const auto& attachment : state.attachments) {
+    InterfaceProgramView view{.interface = attachment.interface,
+                              .mode = attachment.mode,
+                              .outdated = attachment.outdated,
+                              .program = program_view(attachment.program),
+                              .previous = {}};
+    if (attachment.previous)
+      view.previous = program_view(*attachment.previous);
+    reply.interfaces.push_back(std::move(view));
+  }
+  for (const auto& version : state.versions)
+    reply.versions.push_back({version.name, version.version, known(version.problem)});
+  return reply;
+}
+
 std::vector<InterfaceView> interface_views(const control::State& state) {
   std::vector<InterfaceView> views;
   for (const auto& [name, link] : state.topology.links) {
@@ -152,7 +182,7 @@ std::vector<InterfaceView> interface_views(const control::State& state) {
         running != state.image.interfaces.end()) {
       const auto known = std::ranges::find(state.interfaces, name, &control::InterfaceState::name);
       view.attached = AttachedView{running->second.mode,
-                                   known == state.interfaces.end() ? 0 : known->program_id};
+                                   known == state.interfaces.end() ? 0 : known->program.id};
     }
     views.push_back(std::move(view));
   }

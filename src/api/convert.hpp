@@ -9,6 +9,7 @@ namespace sluice::api {
 ChangeReply view_of(const control::Change& change);
 StatsView stats_view(const model::Config& config, const dataplane::Counters& counters);
 StatusView status_view(const model::Config& config, const control::State& state);
+ProgramsReply programs_view(const control::ProgramsState& state);
 std::vector<InterfaceView> interface_views(const control::State& state);
 std::vector<BackendView> backend_views(const model::EffectivePool& pool,
                                        const control::State& state,

@@ -185,9 +185,12 @@ struct InterfaceStatus {
   model::XdpMode mode = model::XdpMode::DRV;
   bool attached = false;
   std::uint32_t programId = 0;
+  std::optional<std::string> programVersion;  ///< absent: nobody knows
+  bool outdated = false;                      ///< not the program that this daemon brings
   std::optional<std::string> problem;
 };
-BOOST_DESCRIBE_STRUCT(InterfaceStatus, (), (name, mode, attached, programId, problem))
+BOOST_DESCRIBE_STRUCT(InterfaceStatus, (),
+                      (name, mode, attached, programId, programVersion, outdated, problem))
 
 struct StatusView {
   std::string version;
@@ -221,6 +224,41 @@ struct InterfaceView {
   std::optional<AttachedView> attached;
 };
 BOOST_DESCRIBE_STRUCT(InterfaceView, (), (name, index, mac, mtu, state, addresses, attached))
+
+struct ProgramView {
+  std::uint32_t id = 0;                ///< in the kernel
+  std::optional<std::string> version;  ///< absent: nobody knows
+  std::string tag;                     ///< the kernel's hash over its instructions
+  std::int64_t loadedMs = 0;           ///< ms since the epoch
+};
+BOOST_DESCRIBE_STRUCT(ProgramView, (), (id, version, tag, loadedMs))
+
+struct InterfaceProgramView {
+  std::string interface;
+  model::XdpMode mode = model::XdpMode::DRV;
+  bool outdated = false;  ///< not the program that this daemon brings
+  ProgramView program;
+  std::optional<ProgramView> previous;  ///< what a rollback puts back
+};
+BOOST_DESCRIBE_STRUCT(InterfaceProgramView, (), (interface, mode, outdated, program, previous))
+
+struct ProgramVersionView {
+  std::string name;  ///< what a reload calls it
+  std::string version;
+  std::optional<std::string> problem;  ///< why it does not fit this daemon
+};
+BOOST_DESCRIBE_STRUCT(ProgramVersionView, (), (name, version, problem))
+
+struct ProgramsReply {
+  std::vector<InterfaceProgramView> interfaces;
+  std::vector<ProgramVersionView> versions;
+};
+BOOST_DESCRIBE_STRUCT(ProgramsReply, (), (interfaces, versions))
+
+struct ReloadRequest {
+  std::string version = "built-in";
+};
+BOOST_DESCRIBE_STRUCT(ReloadRequest, (), (version))
 
 struct AttachRequest {
   model::XdpMode mode = model::XdpMode::DRV;

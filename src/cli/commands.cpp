@@ -49,6 +49,7 @@ class Commands {
     add_pools();
     add_backends();
     add_attachment();
+    add_programs();
     add_others();
   }
 
@@ -486,6 +487,42 @@ class Commands {
       session.out << " " << one;
     session.out << (detached->empty() ? " nothing was attached\n" : "\n");
     return Exit::ok;
+  }
+
+  void add_programs() {
+    auto* program = group("program", "versions of the program on interfaces");
+    on(program->add_subcommand("list", "what is on each interface, and which versions there are"),
+       [](Session& session) {
+         return get(session, "/api/v1/programs",
+                    [&](View view) { return render_programs(view, session.colour); });
+       });
+    struct Wanted {
+      std::string interface, version = "built-in";
+    };
+    for (const bool reload : {true, false}) {
+      auto wanted = std::make_shared<Wanted>();
+      auto* command = program->add_subcommand(
+          reload ? "reload" : "rollback",
+          reload ? "put a version on an interface, in place of the one there: no packet is lost"
+                 : "put the version before back on an interface: no packet is lost");
+      command->add_option("INTERFACE", wanted->interface, "all that are attached, unless given");
+      if (reload)
+        command->add_option("--version", wanted->version, "its name in program list")
+            ->capture_default_str();
+      auto options = add_write_options(command);
+      on(command, [=](Session& session) {
+        const auto which = wanted->interface.empty() ? "" : "/" + percent_encode(wanted->interface);
+        const auto answer = send_change(
+            session, "POST", "/api/v1/programs" + which + (reload ? "/reload" : "/rollback"),
+            reload ? json::value(json::object{{"version", wanted->version}}) : json::value(),
+            *options);
+        if (!answer)
+          return answer.error();
+        return show(session, *answer, [&](View reply) {
+          return render_program_change(reply, options->dry_run, session.colour);
+        });
+      });
+    }
   }
 
   void add_others() {

@@ -55,6 +55,10 @@ void append(std::vector<Cell>& row, std::vector<Cell> cells) {
   row.insert(row.end(), cells.begin(), cells.end());
 }
 
+std::string or_unknown(View version) {
+  return version ? version.text() : "unknown";
+}
+
 /// A mode with what is wrong with the interface, if anything.
 Tone tone_of_state(std::string_view state) {
   if (state == "active" || state == "up")
@@ -80,13 +84,17 @@ std::string render_status(View status, bool colour) {
   if (const auto drift = status["drift"].text(); !drift.empty())
     text += paint("drift: " + printable(drift), Tone::bad, colour) + "\n";
 
-  Table interfaces{"INTERFACE", "MODE", "ATTACHED", ">PROGRAM", "PROBLEM"};
+  Table interfaces{"INTERFACE", "MODE", "ATTACHED", ">PROGRAM", "VERSION", "PROBLEM"};
   for (const View interface : status["interfaces"].items()) {
     const bool attached = interface["attached"].flag();
-    interfaces.add({interface["name"].text(), interface["mode"].text(),
-                    Cell(yes_or_no(attached), attached ? Tone::good : Tone::bad),
-                    attached ? interface["programId"].text() : "-",
-                    Cell(interface["problem"].text(), Tone::bad)});
+    interfaces.add(
+        {interface["name"].text(), interface["mode"].text(),
+         Cell(yes_or_no(attached), attached ? Tone::good : Tone::bad),
+         attached ? interface["programId"].text() : "-",
+         interface["outdated"].flag()
+             ? Cell(or_unknown(interface["programVersion"]) + ", outdated", Tone::warning)
+             : Cell(or_dash(interface["programVersion"].text())),
+         Cell(interface["problem"].text(), Tone::bad)});
   }
   if (interfaces.empty())
     return text + "no interface is attached; see: sluicectl attach --help\n";
@@ -223,6 +231,28 @@ std::string render_interfaces(View interfaces, bool colour) {
                interface["mac"].text(), addresses});
   }
   return table.empty() ? "no interfaces\n" : table.render(colour);
+}
+
+std::string render_programs(View programs, bool colour) {
+  Table table{"INTERFACE", "MODE", "VERSION", "TAG", ">ID", "LOADED", "STATE", "BEFORE"};
+  for (const View interface : programs["interfaces"].items()) {
+    const View program = interface["program"];
+    const View previous = interface["previous"];
+    const bool outdated = interface["outdated"].flag();
+    table.add({interface["interface"].text(), interface["mode"].text(),
+               or_unknown(program["version"]), or_dash(program["tag"].text()), program["id"].text(),
+               format_time(static_cast<std::int64_t>(program["loadedMs"].number())),
+               outdated ? Cell("outdated", Tone::warning) : Cell("current", Tone::good),
+               previous ? or_unknown(previous["version"]) + " " + previous["tag"].text()
+                        : std::string("-")});
+  }
+  Table versions{"NAME", "VERSION", "PROBLEM"};
+  for (const View version : programs["versions"].items())
+    versions.add({version["name"].text(), or_dash(version["version"].text()),
+                  Cell(version["problem"].text(), Tone::bad)});
+  return (table.empty() ? "no interface has a program; see: sluicectl attach --help\n"
+                        : table.render(colour)) +
+         "\n" + versions.render(colour);
 }
 
 }  // namespace sluice::cli

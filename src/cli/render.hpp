@@ -31,6 +31,10 @@ std::string render_pools(View pools, bool colour);
 /// pools it touches.
 std::string render_backends(View backends, bool colour);
 std::string render_interfaces(View interfaces, bool colour);
+/// The program on each interface with the one before it, and the versions that can be put there.
+std::string render_programs(View programs, bool colour);
+/// The reply to a reload or rollback of programs.
+std::string render_program_change(View reply, bool dry_run, bool colour);
 /// One object, a line for each member; members that are lists or objects in short JSON.
 std::string render_details(View object, bool colour);
 

@@ -124,6 +124,16 @@ std::string render_change(View reply, bool dry_run, bool colour) {
          "\n" + render_effects(plan["effects"], colour) + render_warnings(plan["warnings"], colour);
 }
 
+std::string render_program_change(View reply, bool dry_run, bool colour) {
+  const View plan = reply["plan"];
+  if (dry_run)
+    return render_plan(plan, colour) + "dry run: nothing was changed\n";
+  std::string text = paint("done", Tone::good, colour) + "\n";
+  for (const View step : plan["steps"].items())
+    text += "  " + printable(step.text()) + "\n";
+  return text;
+}
+
 std::string render_details(View object, bool colour) {
   const auto members = object.members();
   std::size_t widest = 0;

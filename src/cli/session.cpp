@@ -85,11 +85,13 @@ Exit get(Session& session, const std::string& target,
   return answer ? show(session, *answer, render) : answer.error();
 }
 
-Exit change(Session& session, const std::string& method, const std::string& path,
-            const boost::json::value& body, const WriteOptions& options) {
+tl::expected<Answer, Exit> send_change(Session& session, const std::string& method,
+                                       const std::string& path, const boost::json::value& body,
+                                       const WriteOptions& options) {
   // A line break would end the header and start another one.
   if (std::ranges::any_of(options.reason, [](char c) { return (c >= 0 && c < ' ') || c == 127; }))
-    return misuse(session, "--reason has a control character; write one line of text");
+    return tl::unexpected(
+        misuse(session, "--reason has a control character; write one line of text"));
 
   Request request{.method = method, .target = path};
   if (options.dry_run)
@@ -101,7 +103,12 @@ Exit change(Session& session, const std::string& method, const std::string& path
   if (!options.reason.empty())
     request.headers.emplace_back("X-Reason", options.reason);
 
-  const auto answer = ask(session, request);
+  return ask(session, request);
+}
+
+Exit change(Session& session, const std::string& method, const std::string& path,
+            const boost::json::value& body, const WriteOptions& options) {
+  const auto answer = send_change(session, method, path, body, options);
   if (!answer)
     return answer.error();
   return show(session, *answer,

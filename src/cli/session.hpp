@@ -74,7 +74,12 @@ struct WriteOptions {
   std::optional<std::uint64_t> if_match;  ///< the generation that the caller saw
 };
 
-/// Sends a change and shows what it did. The body is left out if null.
+/// Sends a change. The body is left out if null.
+tl::expected<Answer, Exit> send_change(Session& session, const std::string& method,
+                                       const std::string& path, const boost::json::value& body,
+                                       const WriteOptions& options);
+
+/// Sends a change of the configuration and shows what it did.
 Exit change(Session& session, const std::string& method, const std::string& path,
             const boost::json::value& body, const WriteOptions& options);
 

@@ -66,7 +66,8 @@ Result<void> Controller::start() {
   auto running = dataplane_.running();
   if (!running)
     return fail(running.error());
-  adopted_ = !running->interfaces.empty() || !running->services.empty();
+  adopted_ =
+      !running->interfaces.empty() || !running->services.empty() || !running->inherited.empty();
 
   auto newest = store_.newest();
   if (!newest)
@@ -90,6 +91,7 @@ Result<void> Controller::start() {
   if (!topology)
     return fail(topology.error());
   heal(*topology);
+  say_what_is_outdated();
   return {};
 }
 
@@ -112,11 +114,17 @@ Result<planner::Plan> Controller::plan_towards(const model::Config& wanted,
                             {.tolerate_missing_interfaces = true, .now = uptime_seconds()});
 }
 
-Result<Change> Controller::change(const Edit& edit, const ChangeOptions& options) {
+Result<void> Controller::check_generation(const ChangeOptions& options) const {
   if (options.if_match && *options.if_match != generation_)
     return fail(Code::stale, "the configuration is at generation " + std::to_string(generation_) +
                                  ", not " + std::to_string(*options.if_match) +
                                  "; read it again and repeat the change");
+  return {};
+}
+
+Result<Change> Controller::change(const Edit& edit, const ChangeOptions& options) {
+  if (auto current = check_generation(options); !current)
+    return fail(current.error());
   auto wanted = edit(config_);
   if (!wanted)
     return fail(wanted.error());
@@ -200,9 +208,16 @@ Result<void> Controller::follow(const model::Config& wanted, const model::Topolo
   if (!plan)
     return fail(plan.error());
   auto applied = dataplane_.apply(*plan);
-  if (applied)
-    for (const auto& step : plan->steps)
-      spdlog::info("following the kernel: {}", planner::describe(step));
+  if (!applied)
+    return applied;
+  for (const auto& step : plan->steps)
+    spdlog::info("following the kernel: {}", planner::describe(step));
+  // What taking over costs is in the warnings.
+  if (std::ranges::any_of(plan->steps, [](const planner::Step& step) {
+        return std::holds_alternative<planner::TakeOver>(step);
+      }))
+    for (const auto& warning : plan->warnings)
+      spdlog::warn("{}; {}", warning.message, warning.suggestion);
   return applied;
 }
 
@@ -214,10 +229,13 @@ Result<void> Controller::converge(const model::Topology& topology) {
   wanted.xdp.interfaces.clear();
   std::vector<model::XdpInterface> missing;
   for (const auto& interface : config_.xdp.interfaces) {
-    const auto found = running->interfaces.find(interface.name);
-    if (found != running->interfaces.end())
+    auto there = running->interfaces;
+    for (const auto& [name, inherited] : running->inherited)
+      there.emplace(name, inherited.interface);
+    const auto found = there.find(interface.name);
+    if (found != there.end())
       wanted.xdp.interfaces.push_back({interface.name, found->second.mode});
-    if (found == running->interfaces.end() || found->second.mode != interface.mode)
+    if (found == there.end() || found->second.mode != interface.mode)
       missing.push_back(interface);
   }
   if (auto followed = follow(wanted, topology); !followed)
@@ -305,12 +323,14 @@ Result<State> Controller::state() {
               .image = std::move(*image),
               .topology = std::move(*topology)};
   for (const auto& wanted : config_.xdp.interfaces) {
-    InterfaceState interface{.name = wanted.name, .mode = wanted.mode, .problem = {}};
+    InterfaceState interface{
+        .name = wanted.name, .mode = wanted.mode, .program = {}, .problem = {}};
     const auto found =
         std::ranges::find(*attachments, wanted.name, &dataplane::Attachment::interface);
     if (found != attachments->end()) {
       interface.attached = true;
-      interface.program_id = found->program_id;
+      interface.program = found->program;
+      interface.outdated = found->outdated;
     } else if (!state.topology.links.contains(wanted.name)) {
       interface.problem = "there is no interface " + wanted.name;
     } else {

@@ -41,8 +41,15 @@ struct InterfaceState {
   std::string name;
   model::XdpMode mode = model::XdpMode::DRV;
   bool attached = false;
-  std::uint32_t program_id = 0;
-  std::string problem;  ///< why it is not attached
+  planner::Program program;
+  bool outdated = false;  ///< the program is not the one that this daemon brings
+  std::string problem;    ///< why it is not attached
+};
+
+/// Which programs there are, and which are on interfaces.
+struct ProgramsState {
+  std::vector<dataplane::ProgramVersion> versions;
+  std::vector<dataplane::Attachment> attachments;
 };
 
 struct State {
@@ -73,6 +80,17 @@ class Controller {
   /// are as before. An edit that changes nothing makes no generation.
   Result<Change> change(const Edit& edit, const ChangeOptions& options);
 
+  Result<ProgramsState> programs();
+  /// Puts a version of the program on one interface, or on all that are attached, in place. The
+  /// configuration and its generation stay: which version runs is not part of it. Errors:
+  /// Code::not_found for an interface or version that there is not, Code::unsupported for a version
+  /// that does not fit the maps; nothing has changed then.
+  Result<Change> reload_programs(const std::optional<std::string>& interface,
+                                 const std::string& version, const ChangeOptions& options);
+  /// Puts the program before back, on one interface or on all that have one.
+  Result<Change> roll_back_programs(const std::optional<std::string>& interface,
+                                    const ChangeOptions& options);
+
   /// The plan from what runs to the configuration as it stands: empty when nothing drifts.
   Result<planner::Plan> pending();
 
@@ -90,6 +108,11 @@ class Controller {
   /// The machine with the ways to all backends of the running and of the wanted configuration.
   Result<model::Topology> look(const model::Config& wanted, std::chrono::milliseconds patience);
   Result<planner::Plan> plan_towards(const model::Config& wanted, const model::Topology& topology);
+  Result<void> check_generation(const ChangeOptions& options) const;
+  /// Runs a plan that replaces programs, and says of each what is there now.
+  Result<Change> replace(Result<planner::Plan> plan, const ChangeOptions& options);
+  Result<planner::ProgramsByInterface> programs_by_interface();
+  void say_what_is_outdated();
   /// The part of change() after the edit.
   Result<Change> attempt(model::Config wanted, const ChangeOptions& options,
                          std::chrono::milliseconds patience);

@@ -34,6 +34,7 @@ struct Options {
   std::string state_dir;
   std::string run_dir = "/run/sluice";
   std::string config;
+  std::string programs;
   std::vector<std::string> listen;
 #ifdef NDEBUG
   std::string log_level = "info";
@@ -52,6 +53,9 @@ void add_options(CLI::App& app, Options& options) {
                  "folder of the store [/var/lib/sluice/<instance>]");
   app.add_option("--run-dir", options.run_dir, "folder of the Unix socket")->capture_default_str();
   app.add_option("--config", options.config, "configuration to import when its content is new");
+  app.add_option("--programs", options.programs,
+                 "folder of other versions of the program, xdp_lb-NAME.o, to reload to")
+      ->check(CLI::ExistingDirectory);
   app.add_option("--listen", options.listen, "ADDRESS:PORT to serve besides the Unix socket");
   app.add_option("--log-level", options.log_level, "debug, info, warn or error")
       ->check(CLI::IsMember({"debug", "info", "warn", "error"}))
@@ -145,7 +149,7 @@ Result<void> run(const Options& options) {
   auto store = store::Store::open(state / "sluice.db");
   if (!store)
     return fail(store.error());
-  auto dataplane = dataplane::xdp::Loader::open(options.instance);
+  auto dataplane = dataplane::xdp::Loader::open(options.instance, options.programs);
   if (!dataplane)
     return fail(dataplane.error());
   auto next_hops = kernel::NextHops::open();

@@ -4,11 +4,13 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/result.hpp"
 #include "planner/plan.hpp"
+#include "planner/programs.hpp"
 
 namespace sluice::dataplane {
 
@@ -48,8 +50,16 @@ struct Attachment {
   std::string interface;
   std::uint32_t ifindex = 0;
   model::XdpMode mode = model::XdpMode::DRV;
-  std::uint32_t program_id = 0;
-  std::string tag;  ///< the kernel's hash over the program's instructions
+  planner::Program program;
+  std::optional<planner::Program> previous;  ///< what a rollback puts back
+  bool outdated = false;                     ///< it is not the program that this daemon brings
+};
+
+/// A program that can be put on an interface.
+struct ProgramVersion {
+  std::string name;     ///< `built-in`, or what its file is called by
+  std::string version;  ///< what it says of itself
+  std::string problem;  ///< why it does not fit this daemon; empty: it does
 };
 
 class Dataplane {
@@ -62,6 +72,8 @@ class Dataplane {
   virtual Result<void> apply(const planner::Plan& plan) = 0;
   virtual Result<Counters> counters() = 0;
   virtual Result<std::vector<Attachment>> attachments() = 0;
+  /// The program inside this daemon first, then those that the operator has laid beside it.
+  virtual std::vector<ProgramVersion> versions() const = 0;
   /// Does any table have slots in transition? Cheaper than looking at what runs.
   virtual bool in_transition() const = 0;
   /// Looks at the records of flows on slots in transition, and forgets those that are of no use any

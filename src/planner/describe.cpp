@@ -68,6 +68,17 @@ struct Describe {
     return "mark no packets any more that come in by " + step.interface;
   }
   std::string operator()(const Detach& step) const { return "detach " + step.interface; }
+  std::string operator()(const TakeOver& step) const {
+    return "take " + step.interface + " over from the program with map layout " +
+           std::to_string(step.layout) + ", in place";
+  }
+  std::string operator()(const ReplaceProgram& step) const {
+    const auto version = step.version.empty() ? "of unknown version" : "version " + step.version;
+    return step.name.empty()
+               ? "put the program before, " + version + ", back on " + step.interface + ", in place"
+               : "replace the program on " + step.interface + " by " + version + " (" + step.name +
+                     "), in place";
+  }
   std::string operator()(const Attach& step) const {
     return "attach " + step.interface + " in mode " + std::string(name_of(step.image.mode));
   }

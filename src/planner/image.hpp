@@ -127,12 +127,20 @@ struct LimitImage {
   bool operator==(const LimitImage&) const = default;
 };
 
+/// An interface whose packets meet the program and maps of a daemon with another layout of maps.
+struct InheritedImage {
+  InterfaceImage interface;
+  std::uint32_t layout = 0;  ///< SL_ABI_VERSION of what is there
+  bool operator==(const InheritedImage&) const = default;
+};
+
 /// All that the data plane holds.
 struct Image {
   std::map<BackendKey, BackendImage> backends;
   std::map<std::string, TableImage> tables;  ///< by pool
   std::map<ServiceKey, ServiceImage> services;
   std::map<std::string, InterfaceImage> interfaces;  ///< by name, attached ones
+  std::map<std::string, InheritedImage> inherited;   ///< by name; none once they are taken over
   model::Fragments fragments = model::Fragments::pass;
   AccessImage access;
   IdleImage idle;

@@ -126,9 +126,21 @@ bool is_attached_anew(const Image& running, const std::string& name,
          before->second.mode != interface.mode;
 }
 
+/// Does another layout of maps hold the interface as it is wanted?
+bool is_taken_over(const Image& running, const std::string& name, const InterfaceImage& interface) {
+  const auto inherited = running.inherited.find(name);
+  return inherited != running.inherited.end() &&
+         inherited->second.interface.ifindex == interface.ifindex &&
+         inherited->second.interface.mode == interface.mode;
+}
+
 void add_attach_steps(Plan& plan, const Image& running) {
+  // What is taken over is marked by the next plan: the step for it comes before the take-over.
+  for (auto& [name, interface] : plan.after.interfaces)
+    if (is_attached_anew(running, name, interface) && is_taken_over(running, name, interface))
+      interface.marks = false;
   for (const auto& [name, interface] : plan.after.interfaces) {
-    if (is_attached_anew(running, name, interface))
+    if (is_attached_anew(running, name, interface) && !is_taken_over(running, name, interface))
       plan.steps.push_back(Attach{name, interface});
   }
   for (const auto& [name, interface] : plan.after.interfaces)
@@ -137,12 +149,34 @@ void add_attach_steps(Plan& plan, const Image& running) {
       plan.steps.push_back(StartMarking{name});
 }
 
+/// Behind the swap: whoever is taken over must find the services there.
+void add_take_over_steps(Plan& plan, const Image& running) {
+  for (const auto& [name, inherited] : running.inherited) {
+    const auto after = plan.after.interfaces.find(name);
+    if (after == plan.after.interfaces.end() || !is_taken_over(running, name, after->second))
+      continue;
+    plan.steps.push_back(TakeOver{name, after->second, inherited.layout});
+    plan.warnings.push_back(
+        {"/xdp/interfaces",
+         "the program on " + name + " keeps its maps in layout " +
+             std::to_string(inherited.layout) + ", this one in layout " +
+             std::to_string(SL_ABI_VERSION) +
+             ": flows of nat, records of slots in transition and counters are not carried over, "
+             "because their entries have another form",
+         "connections of dsr-l2 and dsr-ipip go on, except on slots that are in transition; those "
+         "of nat have to be opened anew"});
+  }
+}
+
 void add_detach_steps(Plan& plan, const Image& running) {
   for (const auto& [name, interface] : plan.after.interfaces)
     if (!interface.marks && !is_attached_anew(running, name, interface) &&
         running.interfaces.at(name).marks)
       plan.steps.push_back(StopMarking{name});
   for (const auto& [name, interface] : running.interfaces)
+    if (!plan.after.interfaces.contains(name))
+      plan.steps.push_back(Detach{name});
+  for (const auto& [name, inherited] : running.inherited)
     if (!plan.after.interfaces.contains(name))
       plan.steps.push_back(Detach{name});
 }
@@ -169,6 +203,7 @@ Result<Plan> make_plan(const Image& running, const model::Config& wanted,
   if (front_differs(running, plan.after))
     plan.steps.push_back(
         SwapFront{plan.after.services, plan.after.fragments, plan.after.access, plan.after.idle, plan.after.limit});
+  add_take_over_steps(plan, running);
   add_forget_flows_steps(plan, running, wanted);
   add_forget_steps(plan, running);
   add_detach_steps(plan, running);

@@ -58,6 +58,13 @@ struct SwapFront {
 struct ForgetFlows {
   std::string pool;
 };
+/// Puts this daemon's program on an interface that one of another layout of maps holds, by an
+/// update of its link: a packet meets the old tables or the new ones, which are complete by now.
+struct TakeOver {
+  std::string interface;
+  InterfaceImage image;
+  std::uint32_t layout = 0;  ///< that it has had
+};
 /// Frees a range that no service points to any more (after a grace period).
 struct ForgetTable {
   std::string pool;
@@ -77,9 +84,17 @@ struct StopMarking {
 struct Detach {
   std::string interface;
 };
+/// Puts another program on an interface by an update of its link: a packet meets the one or the
+/// other, and both work on the same maps.
+struct ReplaceProgram {
+  std::string interface;
+  std::string name;     ///< of a version that the data plane has; empty: what was there before
+  std::string version;  ///< what that program says of itself
+};
 /// In the order in which a plan has them.
-using Step = std::variant<Attach, StartMarking, PutBackend, FillTable, MarkSlots, FillAccessList, SwapFront,
-                          ForgetFlows, ForgetTable, RemoveBackend, StopMarking, Detach>;
+using Step = std::variant<Attach, StartMarking, PutBackend, FillTable, MarkSlots, FillAccessList,
+                          SwapFront, TakeOver, ForgetFlows, ForgetTable, RemoveBackend, StopMarking,
+                          Detach, ReplaceProgram>;
 
 /// How many slots of a pool's table change hands.
 struct PoolEffect {

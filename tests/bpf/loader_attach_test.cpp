@@ -83,10 +83,10 @@ TEST_F(LoaderAttach, TwoInterfacesHaveAProgramAndCountersEach) {
   ASSERT_EQ(attached.size(), 2u);
   EXPECT_EQ(attached[0].ifindex, first);
   EXPECT_EQ(attached[1].ifindex, second);
-  EXPECT_NE(attached[0].program_id, attached[1].program_id);
-  EXPECT_EQ(attached[0].program_id, program_id("sl0"));
-  EXPECT_EQ(attached[0].tag, attached[1].tag) << "the same code has the same tag";
-  EXPECT_EQ(attached[0].tag.size(), 16u);
+  EXPECT_NE(attached[0].program.id, attached[1].program.id);
+  EXPECT_EQ(attached[0].program.id, program_id("sl0"));
+  EXPECT_EQ(attached[0].program.tag, attached[1].program.tag) << "the same code has the same tag";
+  EXPECT_EQ(attached[0].program.tag.size(), 16u);
 
   const auto packet = tcp_packet(ip("10.0.2.10"), ip("10.9.9.9"), 80);
   run("sl0", packet, 3);
@@ -185,7 +185,7 @@ TEST_F(LoaderAttach, NextLoaderAdoptsWhatRuns) {
   run("sl0", tcp_packet(ip("10.0.2.10"), ip("10.0.0.100"), 80), 9);
   const auto before = running();
   const auto link = link_id("sl0"), program = program_id("sl0");
-  const auto tag = loader_->attachments()->at(0).tag;
+  const auto tag = loader_->attachments()->at(0).program.tag;
   close();
   EXPECT_EQ(run("sl0", tcp_packet(ip("10.0.2.10"), ip("10.0.0.100"), 80)).verdict, 3u)
       << "without a daemon nothing is forwarded";
@@ -194,16 +194,16 @@ TEST_F(LoaderAttach, NextLoaderAdoptsWhatRuns) {
   EXPECT_EQ(running(), before);
   EXPECT_EQ(link_id("sl0"), link);
   EXPECT_EQ(program_id("sl0"), program) << "the same program was loaded anew";
-  EXPECT_EQ(loader_->attachments()->at(0).tag, tag);
+  EXPECT_EQ(loader_->attachments()->at(0).program.tag, tag);
   EXPECT_EQ(loader_->get_stats().packets, 10u) << "the counters were not kept";
   apply(config({}));
   EXPECT_EQ(link_id("sl0"), 0u);
 }
 
-TEST_F(LoaderAttach, ProgramOfAnotherBuildIsReplacedInPlace) {
+TEST_F(LoaderAttach, ProgramOfAnotherBuildGoesOnUntilItIsReplacedInPlace) {
   add_interface("sl0");
   apply(config({"sl0"}));
-  const auto tag = loader_->attachments()->at(0).tag;
+  const auto tag = loader_->attachments()->at(0).program.tag;
   const auto link = link_id("sl0");
   close();
   const auto other = passing_program();
@@ -214,11 +214,17 @@ TEST_F(LoaderAttach, ProgramOfAnotherBuildIsReplacedInPlace) {
   std::filesystem::remove(folder().program("sl0"));
   ASSERT_EQ(bpf_obj_pin(other.get(), folder().program("sl0").c_str()), 0);
   open();
+  EXPECT_NE(loader_->attachments()->at(0).program.tag, tag) << "a restart changed the program";
+  EXPECT_TRUE(loader_->attachments()->at(0).outdated);
+  planner::Plan plan;
+  plan.after = running();
+  plan.steps = {planner::ReplaceProgram{"sl0", "built-in", ""}};
+  ASSERT_TRUE(ok(loader_->apply(plan)));
   EXPECT_EQ(link_id("sl0"), link) << "replacing must not detach";
   const auto attached = loader_->attachments().value();
   ASSERT_EQ(attached.size(), 1u);
-  EXPECT_EQ(attached[0].tag, tag) << "the other build's program still runs";
-  EXPECT_EQ(attached[0].program_id, program_id("sl0")) << "the pin is not what runs";
+  EXPECT_EQ(attached[0].program.tag, tag) << "the other build's program still runs";
+  EXPECT_EQ(attached[0].program.id, program_id("sl0")) << "the pin is not what runs";
 }
 
 TEST_F(LoaderAttach, VanishedInterfaceIsForgotten) {

@@ -237,5 +237,50 @@ TEST_F(Routes, TheConfigurationsSchemaHasASentenceForEveryField) {
           << type << "." << std::string_view(name);
 }
 
+TEST_F(Routes, ProgramsAreReloadedAndRolledBackWithoutANewGeneration) {
+  put_web();
+  send("POST", "programs/eth0/reload", R"({"version": "next"})");
+  const auto reloaded = answer(200);
+  EXPECT_EQ(reloaded.at("generation"), 1);
+  EXPECT_EQ(reloaded.at("applied"), true);
+  EXPECT_THAT(std::string(reloaded.at("plan").at("steps").at(0).as_string()),
+              HasSubstr("eth0 by version 2.0 (next)"));
+  send("GET", "programs");
+  auto eth0 = answer(200).at("interfaces").at(0);
+  EXPECT_EQ(eth0.at("program").at("version"), "2.0");
+  EXPECT_EQ(eth0.at("previous").at("version"), "1.0");
+  EXPECT_EQ(eth0.at("outdated"), true);
+  EXPECT_EQ(answer(200).at("versions").as_array().size(), 3u);
+  send("GET", "status");
+  EXPECT_EQ(answer(200).at("interfaces").at(0).at("programVersion"), "2.0");
+  send("POST", "programs/rollback");
+  answer(200);
+  send("GET", "programs");
+  eth0 = answer(200).at("interfaces").at(0);
+  EXPECT_EQ(eth0.at("program").at("id"), 42) << "the earlier program itself, not a new one";
+  EXPECT_EQ(controller.generation(), 1u);
+}
+
+TEST_F(Routes, AReloadIsPreviewedAndRefusedForWhatThereIsNot) {
+  put_web();
+  send("POST", "programs/reload?dryRun=true");
+  EXPECT_EQ(answer(200).at("applied"), false);
+  EXPECT_TRUE(dataplane.programs.empty());
+  send("POST", "programs/eth0/rollback");
+  answer(422);
+  EXPECT_THAT(last.body, HasSubstr("no program to go back to on eth0"));
+  send("POST", "programs/eth9/reload");
+  answer(404);
+  send("POST", "programs/eth0/reload", R"({"version": "nowhere"})");
+  answer(404);
+  EXPECT_THAT(last.body, HasSubstr("built-in, next"));
+  send("POST", "programs/eth0/reload", R"({"version": "foreign"})");
+  answer(501);
+  EXPECT_THAT(last.body, HasSubstr("another layout"));
+  send("POST", "programs/eth0/reload", R"({"verison": "next"})");
+  answer(422);
+  EXPECT_TRUE(dataplane.programs.empty());
+}
+
 }  // namespace
 }  // namespace sluice::api

@@ -228,5 +228,34 @@ TEST_F(Commands, AReasonWithALineBreakDoesNotStartANewHeader) {
   EXPECT_TRUE(asked.empty());
 }
 
+TEST_F(Commands, AProgramIsReloadedAndRolledBackOnOneInterfaceOrOnAll) {
+  reply.body = R"({"generation": 7, "applied": true, "plan": {"empty": false,
+    "steps": ["replace the program on eth0 by version 2.0 (next), in place"], "effects": [], "warnings": []}})";
+  EXPECT_EQ(run({"program", "reload"}), Exit::ok);
+  EXPECT_EQ(asked_for(), R"(POST /api/v1/programs/reload {"version":"built-in"})");
+  EXPECT_EQ(run({"program", "reload", "eth0.5", "--version", "next"}), Exit::ok);
+  EXPECT_EQ(asked_for(), R"(POST /api/v1/programs/eth0.5/reload {"version":"next"})");
+  EXPECT_THAT(out.str(), HasSubstr("version 2.0 (next)"));
+  EXPECT_THAT(out.str(), testing::Not(HasSubstr("generation")))
+      << "which version runs is not part of the configuration";
+  EXPECT_EQ(run({"program", "rollback", "eth0", "--dry-run"}), Exit::ok);
+  EXPECT_EQ(asked_for(), "POST /api/v1/programs/eth0/rollback?dryRun=true ");
+  EXPECT_THAT(out.str(), HasSubstr("nothing was changed"));
+  EXPECT_EQ(run({"program", "rollback", "--version", "next"}), Exit::usage);
+}
+
+TEST_F(Commands, ProgramsAreListedWithWhatWasThereBeforeAndWhatDoesNotFit) {
+  reply.body = R"({"interfaces": [{"interface": "eth0", "mode": "DRV", "outdated": true,
+      "program": {"id": 12, "version": "2.0", "tag": "faed", "loadedMs": 0}, "previous": {"id": 9, "tag": "5ab0"}}],
+    "versions": [{"name": "built-in", "version": "1.0"}, {"name": "old", "version": "", "problem": "layout 2"}]})";
+  EXPECT_EQ(run({"program", "list"}), Exit::ok);
+  for (const char* text : {"2.0", "faed", "outdated", "unknown 5ab0", "built-in", "layout 2"})
+    EXPECT_THAT(out.str(), HasSubstr(text));
+  reply.body = R"({"interfaces": [{"name": "eth0", "mode": "DRV", "attached": true, "programId": 12,
+    "programVersion": "2.0", "outdated": true}]})";
+  EXPECT_EQ(run({"status"}), Exit::ok);
+  EXPECT_THAT(out.str(), HasSubstr("2.0, outdated"));
+}
+
 }  // namespace
 }  // namespace sluice::cli

@@ -252,5 +252,36 @@ TEST_F(ControllerTest, TickMovesThePacketPathsClock) {
       << "a wall clock that is set must not end flows";
 }
 
+TEST_F(ControllerTest, AVersionThatRunsSurvivesChangesAndRestarts) {
+  ASSERT_TRUE(controller.start());
+  ASSERT_TRUE(put(web));
+  ASSERT_TRUE(controller.reload_programs({}, "next", {}));
+  auto wanted = controller.config();
+  wanted.l4_backends.pop_back();
+  ASSERT_TRUE(put(wanted));
+  Controller second{dataplane, store, next_hops};
+  ASSERT_TRUE(second.start());
+  second.tick();
+  EXPECT_EQ(second.programs()->attachments.at(0).program.version, "2.0")
+      << "which program runs is the operator's affair";
+  EXPECT_TRUE(second.state()->interfaces.at(0).outdated) << "but it is said";
+  ASSERT_TRUE(second.roll_back_programs("eth0", {}));
+  EXPECT_EQ(second.programs()->attachments.at(0).program.version, "1.0");
+}
+
+TEST_F(ControllerTest, AnInterfaceOfAnotherLayoutIsTakenOverInOnePlanWithTheServices) {
+  ASSERT_TRUE(controller.start());
+  ASSERT_TRUE(put(web));
+  test::FakeDataplane upgraded;
+  upgraded.image.inherited["eth0"] = {dataplane.image.interfaces.at("eth0"), 1};
+  Controller second{upgraded, store, next_hops};
+  ASSERT_TRUE(second.start());
+  EXPECT_TRUE(second.state()->adopted);
+  EXPECT_EQ(upgraded.applied, 1) << "between two plans packets would meet half of the tables";
+  EXPECT_TRUE(upgraded.image.interfaces.contains("eth0"));
+  EXPECT_EQ(upgraded.image.services.size(), 1u);
+  EXPECT_EQ(second.state()->drift, "");
+}
+
 }  // namespace
 }  // namespace sluice::control

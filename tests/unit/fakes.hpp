@@ -27,6 +27,9 @@ class FakeDataplane final : public dataplane::Dataplane {
       if (const auto* attach = std::get_if<planner::Attach>(&step);
           attach && attach->interface == refused_interface)
         return fail(Code::kernel, "cannot attach to " + attach->interface);
+    for (const auto& step : plan.steps)
+      if (const auto* replace = std::get_if<planner::ReplaceProgram>(&step))
+        put(*replace);
     image = plan.after;
     applied++;
     return {};
@@ -34,14 +37,19 @@ class FakeDataplane final : public dataplane::Dataplane {
   Result<dataplane::Counters> counters() override { return counted; }
   Result<std::vector<dataplane::Attachment>> attachments() override {
     std::vector<dataplane::Attachment> attachments;
-    for (const auto& [name, interface] : image.interfaces)
+    for (const auto& [name, interface] : image.interfaces) {
+      const auto found = programs.find(name);
+      const auto& there = found == programs.end() ? attached : found->second;
       attachments.push_back({.interface = name,
                              .ifindex = interface.ifindex,
                              .mode = interface.mode,
-                             .program_id = 42,
-                             .tag = "0123456789abcdef"});
+                             .program = there.running,
+                             .previous = there.previous,
+                             .outdated = there.running.tag != attached.running.tag});
+    }
     return attachments;
   }
+  std::vector<dataplane::ProgramVersion> versions() const override { return known_versions; }
   bool in_transition() const override {
     return std::ranges::any_of(image.tables,
                                [](const auto& table) { return !table.second.holders.empty(); });
@@ -49,6 +57,26 @@ class FakeDataplane final : public dataplane::Dataplane {
   planner::Learned sweep(const planner::Image&) override { return learned; }
   void tick(std::uint32_t now) override { epoch = now; }
 
+  void put(const planner::ReplaceProgram& step) {
+    auto& there = programs.try_emplace(step.interface, attached).first->second;
+    const auto before = there.running;
+    if (step.name.empty())
+      there.running = *there.previous;
+    else
+      there.running = {.id = ++last_id, .version = step.version, .tag = "tag of " + step.version};
+    if (there.running.tag != before.tag)
+      there.previous = before;
+  }
+
+  /// What an attached interface has until something else is put there.
+  planner::Programs attached{.running = {.id = 42, .version = "1.0", .tag = "tag of 1.0"},
+                             .previous = {}};
+  planner::ProgramsByInterface programs;
+  std::vector<dataplane::ProgramVersion> known_versions{
+      {.name = "built-in", .version = "1.0", .problem = {}},
+      {.name = "next", .version = "2.0", .problem = {}},
+      {.name = "foreign", .version = "", .problem = "its maps have another layout"}};
+  std::uint32_t last_id = 42;
   planner::Image image;
   dataplane::Counters counted;
   planner::Learned learned;                      ///< what a sweep finds

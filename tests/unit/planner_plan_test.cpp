@@ -3,6 +3,7 @@
 
 #include "maglev/maglev.hpp"
 #include "planner/phases.hpp"
+#include "planner/programs.hpp"
 
 namespace sluice {
 namespace {
@@ -676,6 +677,55 @@ TEST_F(PlannerPlan, EveryStepHasALineForPeople) {
                   "free 251 slots of the old table of pool web\n"
                   "remove backend 10.0.1.11 of pool web\n"
                   "detach eth1\n");
+}
+
+TEST_F(PlannerPlan, AnInterfaceOfAnotherLayoutIsTakenOverOnceItsServicesAreThere) {
+  const InterfaceImage eth0{2, model::XdpMode::DRV};
+  plane.image.inherited["eth0"] = {eth0, 1};
+  const auto made = apply();
+  EXPECT_TRUE(steps_of<Attach>(made).empty()) << "attaching is refused where a program is";
+  ASSERT_EQ(steps_of<TakeOver>(made).size(), 1u);
+  EXPECT_GT(made.steps.back().index(), Step(SwapFront{}).index())
+      << "packets would meet a front without services";
+  ASSERT_EQ(made.warnings.size(), 1u);
+  EXPECT_NE(made.warnings[0].message.find("flows of nat"), std::string::npos)
+      << "nobody is told what is lost";
+  EXPECT_EQ(plane.image.interfaces.at("eth0"), eth0);
+}
+
+TEST_F(PlannerPlan, AnInterfaceOfAnotherLayoutThatIsNotWantedIsDetached) {
+  plane.image.inherited["eth1"] = {{3, model::XdpMode::DRV}, 1};
+  const auto made = apply();
+  ASSERT_EQ(steps_of<Detach>(made).size(), 1u);
+  EXPECT_TRUE(plane.image.inherited.empty());
+}
+
+/// Two interfaces, of which one has had another program.
+const ProgramsByInterface two_interfaces{
+    {"eth0", {.running = {.id = 7, .version = "2"}, .previous = Program{.id = 3, .version = "1"}}},
+    {"eth1", {.running = {.id = 8, .version = "1"}, .previous = {}}}};
+
+TEST(PlannerPrograms, AReloadIsOfOneInterfaceOrOfAll) {
+  EXPECT_EQ(plan_reload({}, two_interfaces, {}, "built-in", "2")->steps.size(), 2u);
+  const auto one = plan_reload({}, two_interfaces, "eth1", "built-in", "2");
+  ASSERT_EQ(one->steps.size(), 1u);
+  EXPECT_EQ(describe(one->steps[0]),
+            "replace the program on eth1 by version 2 (built-in), in place");
+  EXPECT_EQ(plan_reload({}, two_interfaces, "eth9", "built-in", "2").error().code, Code::not_found);
+  EXPECT_EQ(plan_reload({}, {}, {}, "built-in", "2").error().code, Code::not_found);
+}
+
+TEST(PlannerPrograms, ARollbackTouchesOnlyWhatHasSomethingToGoBackTo) {
+  const auto all = plan_rollback({}, two_interfaces, {});
+  ASSERT_EQ(all->steps.size(), 1u);
+  EXPECT_EQ(describe(all->steps[0]), "put the program before, version 1, back on eth0, in place");
+  EXPECT_EQ(plan_rollback({}, two_interfaces, "eth1").error().code, Code::invalid);
+}
+
+TEST(PlannerPrograms, WhatRunsBesidesStaysAsItIs) {
+  Image running;
+  running.interfaces["eth0"] = {2, model::XdpMode::DRV};
+  EXPECT_EQ(plan_reload(running, two_interfaces, {}, "built-in", "2")->after, running);
 }
 
 }  // namespace

@@ -259,9 +259,21 @@ class Plane {
     image.backends.erase(step.key);
   }
   void take(const planner::Detach& step) {
-    EXPECT_EQ(image.interfaces.erase(step.interface), 1u) << step.interface << " is not attached";
+    EXPECT_EQ(image.interfaces.erase(step.interface) + image.inherited.erase(step.interface), 1u)
+        << step.interface << " is not attached";
+  }
+  void take(const planner::TakeOver& step) {
+    EXPECT_EQ(image.inherited.at(step.interface),
+              (planner::InheritedImage{step.image, step.layout}))
+        << "nobody else holds " << step.interface;
+    image.inherited.erase(step.interface);
+    image.interfaces[step.interface] = step.image;
+  }
+  void take(const planner::ReplaceProgram& step) {
+    EXPECT_TRUE(image.interfaces.contains(step.interface)) << step.interface << " is not attached";
   }
   void take(const planner::Attach& step) {
+    EXPECT_FALSE(image.inherited.contains(step.interface)) << step.interface << " is held already";
     const auto there = image.interfaces.find(step.interface);
     EXPECT_TRUE(there == image.interfaces.end() || there->second.ifindex != step.image.ifindex ||
                 there->second.mode != step.image.mode)

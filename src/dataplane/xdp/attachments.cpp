@@ -2,12 +2,16 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <fcntl.h>
 #include <linux/if_link.h>
 #include <net/if.h>
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
+#include <set>
 
+#include "dataplane/xdp/encode.hpp"
 #include "dataplane/xdp/libbpf_log.hpp"
 #include "dataplane/xdp/maps.hpp"
 #include "dataplane/xdp/marking.hpp"
@@ -77,21 +81,61 @@ std::string refusal(int error, int program, std::uint32_t ifindex, model::XdpMod
   }
 }
 
+Fd copy_of(const Fd& fd) {
+  return Fd(fd ? fcntl(fd.get(), F_DUPFD_CLOEXEC, 3) : -1);
+}
+
+Fd pinned_program(const std::filesystem::path& path) {
+  return Fd(bpf_obj_get(path.c_str()));
+}
+
+/// 0: it cannot be looked at.
+std::uint32_t id_of(const Fd& program) {
+  const auto info = program ? program_info(program.get()) : fail(Code::not_found, "");
+  return info ? info->id : 0;
+}
+
+std::string tag_of(const Fd& program) {
+  const auto info = program ? program_info(program.get()) : fail(Code::not_found, "");
+  return info ? info->tag : "";
+}
+
+void unpin(const std::filesystem::path& path) {
+  std::error_code ignored;
+  std::filesystem::remove(path, ignored);
+}
+
+void move_pin(const std::filesystem::path& from, const std::filesystem::path& to) {
+  std::error_code ignored;
+  std::filesystem::rename(from, to, ignored);
+}
+
+std::string version_of(const Maps& maps, std::uint32_t id) {
+  for (const auto& label : maps.program_labels())
+    if (label.program == id)
+      return std::string(name_in(label.version));
+  return {};
+}
+
+Result<planner::Program> describe(const Maps& maps, const Fd& program) {
+  auto info = program_info(program.get());
+  if (info)
+    info->version = version_of(maps, info->id);
+  return info;
+}
+
 }  // namespace
 
 void Attachments::forget(const std::string& interface) {
-  std::error_code ignored;
-  std::filesystem::remove(folder_.link(interface), ignored);
-  std::filesystem::remove(folder_.program(interface), ignored);
-  std::filesystem::remove(folder_.marking(interface), ignored);
-  std::filesystem::remove(folder_.marking_clsact(interface), ignored);
+  for (const auto& path : {folder_.link(interface), folder_.program(interface),
+                           folder_.previous(interface), folder_.incoming(interface),
+                           folder_.marking(interface), folder_.marking_clsact(interface)})
+    unpin(path);
   attached_.erase(interface);
 }
 
-Result<Attachments> Attachments::adopt(const PinFolder& folder, const Maps& maps) {
+Attachments Attachments::adopt(const PinFolder& folder) {
   Attachments attachments(folder);
-  std::string newest;  // the tag of this build's program, loaded only if there is something to
-                       // compare it with
   for (const auto& name : folder.linked_interfaces()) {
     Fd link(bpf_obj_get(folder.link(name).c_str()));
     const auto ifindex = link ? ifindex_of(link.get()) : 0;
@@ -99,70 +143,245 @@ Result<Attachments> Attachments::adopt(const PinFolder& folder, const Maps& maps
       attachments.forget(name);
       continue;
     }
-    Attached attached{.link = std::move(link),
-                      .program = Fd(bpf_obj_get(folder.program(name).c_str())),
-                      .mode = mode_of(ifindex)};
-    std::uint32_t slot = 0;
-    while (slot < SL_MAX_INTERFACES && maps.control().interfaces[slot] != ifindex)
-      slot++;
-    auto program = load_program(maps, slot % SL_MAX_INTERFACES);
-    if (!program)
-      return fail(program.error());
-    auto ours = program_info(program->get());
-    auto running =
-        attached.program ? program_info(attached.program.get()) : fail(Code::not_found, "");
-    if (ours && (!running || ours->tag != running->tag)) {
-      if (bpf_link_update(attached.link.get(), program->get(), nullptr))
-        return fail(Code::kernel,
-                    "the program on " + name + " cannot be replaced: " + std::strerror(errno));
-      std::error_code ignored;
-      std::filesystem::remove(folder.program(name), ignored);
-      bpf_obj_pin(program->get(), folder.program(name).c_str());
-      attached.program = std::move(*program);
-    }
-    if (auto renewed = renew_marking(folder, name, ifindex); !renewed)
-      return fail(renewed.error());
+    Attached attached{
+        .link = std::move(link), .program = {}, .previous = {}, .mode = mode_of(ifindex)};
+    attachments.adopt_programs(name, attached);
+    // What cannot be renewed is missed by the planner, which puts it on again.
+    if (!renew_marking(folder, name, ifindex))
+      take_off_marking(folder, name, ifindex);
     attachments.attached_.emplace(name, std::move(attached));
   }
+  attachments.adopt_others();
   return attachments;
 }
 
+/// swap() pins the new program as incoming, updates the link, moves the old pin to the previous one
+/// and the new pin to its place. Which of these was the last is told by what the link leads to.
+void Attachments::adopt_programs(const std::string& interface, Attached& attached) const {
+  const auto running = program_id_of(attached.link.get());
+  const auto place = folder_.program(interface), incoming = folder_.incoming(interface);
+  attached.program = pinned_program(place);
+  if (auto arrived = pinned_program(incoming); arrived && id_of(arrived) == running) {
+    if (attached.program && id_of(attached.program) != running &&
+        tag_of(attached.program) != tag_of(arrived))
+      move_pin(place, folder_.previous(interface));
+    move_pin(incoming, place);
+    attached.program = std::move(arrived);
+  }
+  unpin(incoming);
+  if (id_of(attached.program) != running) {
+    // Somebody updated the link past us. Looking a program up by its id takes CAP_SYS_ADMIN.
+    attached.program = Fd(bpf_prog_get_fd_by_id(running));
+    unpin(place);
+    if (attached.program)
+      bpf_obj_pin(attached.program.get(), place.c_str());
+  }
+  attached.previous = pinned_program(folder_.previous(interface));
+}
+
+void Attachments::adopt_others() {
+  for (const auto& other : folder_.others()) {
+    bool used = false;
+    for (const auto& name : other.linked_interfaces()) {
+      Fd link(bpf_obj_get(other.link(name).c_str()));
+      const auto ifindex = link ? ifindex_of(link.get()) : 0;
+      if (ifindex == 0)
+        continue;
+      used = true;
+      Attached attached{.link = std::move(link),
+                        .program = pinned_program(other.program(name)),
+                        .previous = {},
+                        .mode = mode_of(ifindex)};
+      inherited_.emplace(name, Inherited{std::move(attached), other});
+    }
+    if (!used)
+      other.remove_layout();
+  }
+}
+
+void Attachments::label(const Maps& maps, int program, const std::string& version) const {
+  const auto info = program_info(program);
+  if (!info)
+    return;
+  std::set<std::uint32_t> used;
+  for (const auto& [name, attached] : attached_)
+    used.insert({id_of(attached.program), id_of(attached.previous)});
+  used.erase(0);
+  for (auto& label : maps.program_labels())  // of a program that had this id before
+    if (label.program == info->id)
+      label.program = 0;
+  for (auto& label : maps.program_labels())
+    if (!used.contains(label.program)) {
+      label.program = 0;
+      set_name(label.version, version);
+      label.program = info->id;
+      return;
+    }
+}
+
 Result<void> Attachments::attach(const Maps& maps, const std::string& interface,
-                                 const planner::InterfaceImage& image, std::uint32_t slot) {
+                                 const planner::InterfaceImage& image, LoadedProgram loaded) {
   if (if_nametoindex(interface.c_str()) != image.ifindex)
     return fail(Code::not_found, "cannot attach to " + interface + ": there is no such interface");
-  auto program = load_program(maps, slot);
-  if (!program)
-    return fail(program.error());
+  auto& program = loaded.program;
   LIBBPF_OPTS(bpf_link_create_opts, options);
   options.flags = flags_of(image.mode);
-  Fd link(bpf_link_create(program->get(), static_cast<int>(image.ifindex), BPF_XDP, &options));
+  Fd link(bpf_link_create(program.get(), static_cast<int>(image.ifindex), BPF_XDP, &options));
   if (!link) {
     const int error = errno;
     return fail(Code::kernel, "cannot attach to " + interface + ": " +
-                                  refusal(error, program->get(), image.ifindex, image.mode));
+                                  refusal(error, program.get(), image.ifindex, image.mode));
   }
   forget(interface);  // pins of a link whose interface went and came back
   if (bpf_obj_pin(link.get(), folder_.link(interface).c_str()) ||
-      bpf_obj_pin(program->get(), folder_.program(interface).c_str())) {
+      bpf_obj_pin(program.get(), folder_.program(interface).c_str())) {
     const std::string reason = std::strerror(errno);
     forget(interface);
     return fail(Code::kernel, "the link of " + interface + " cannot be pinned: " + reason);
   }
-  attached_.emplace(interface, Attached{std::move(link), std::move(*program), image.mode});
+  label(maps, program.get(), loaded.version);
+  attached_.emplace(interface, Attached{std::move(link), std::move(program), {}, image.mode});
   return {};
 }
 
 Result<void> Attachments::detach(const std::string& interface) {
   const auto found = attached_.find(interface);
-  if (found == attached_.end())
+  const auto inherited = inherited_.find(interface);
+  if (found == attached_.end() && inherited == inherited_.end())
     return fail(Code::not_found, "nothing is attached to " + interface);
-  take_off_marking(folder_, interface, ifindex_of(found->second.link.get()));
+  const auto& link =
+      found != attached_.end() ? found->second.link : inherited->second.attached.link;
+  take_off_marking(folder_, interface, ifindex_of(link.get()));
   // The unpinned link would go with its last descriptor, which may be anyone's: detach it for
   // certain.
-  if (ifindex_of(found->second.link.get()) != 0 && bpf_link_detach(found->second.link.get()))
+  if (ifindex_of(link.get()) != 0 && bpf_link_detach(link.get()))
     return fail(Code::kernel, "cannot detach from " + interface + ": " + std::strerror(errno));
+  if (inherited != inherited_.end()) {
+    unpin(inherited->second.folder.link(interface));
+    unpin(inherited->second.folder.program(interface));
+    inherited_.erase(inherited);
+  }
+  if (found != attached_.end())
+    forget(interface);
+  return {};
+}
+
+Result<void> Attachments::swap(const std::string& interface, Attached& attached, Fd program) {
+  const auto incoming = folder_.incoming(interface);
+  unpin(incoming);
+  if (bpf_obj_pin(program.get(), incoming.c_str()))
+    return fail(Code::kernel,
+                "the program for " + interface + " cannot be pinned: " + std::strerror(errno));
+  LIBBPF_OPTS(bpf_link_update_opts, options);
+  if (attached.program) {
+    options.flags = BPF_F_REPLACE;
+    options.old_prog_fd = static_cast<std::uint32_t>(attached.program.get());
+  }
+  if (bpf_link_update(attached.link.get(), program.get(), &options)) {
+    const int error = errno;
+    unpin(incoming);
+    return fail(error == EPERM ? Code::stale : Code::kernel,
+                "the program on " + interface + " cannot be replaced: " +
+                    (error == EPERM ? "another one than sluiced put there is attached; restart "
+                                      "sluiced, which adopts it, and try again"
+                                    : std::strerror(error)));
+  }
+  if (attached.program && tag_of(attached.program) != tag_of(program)) {
+    move_pin(folder_.program(interface), folder_.previous(interface));
+    attached.previous = std::move(attached.program);
+  }
+  move_pin(incoming, folder_.program(interface));
+  attached.program = std::move(program);
+  return {};
+}
+
+Result<void> Attachments::replace(const Maps& maps, const std::string& interface,
+                                  LoadedProgram program) {
+  const auto found = attached_.find(interface);
+  if (found == attached_.end())
+    return fail(Code::not_found, "nothing is attached to " + interface);
+  label(maps, program.program.get(), program.version);
+  return swap(interface, found->second, std::move(program.program));
+}
+
+Result<void> Attachments::put_back(const std::string& interface) {
+  const auto found = attached_.find(interface);
+  if (found == attached_.end())
+    return fail(Code::not_found, "nothing is attached to " + interface);
+  if (!found->second.previous)
+    return fail(Code::invalid, "there is no program to go back to on " + interface);
+  auto& attached = found->second;
+  return swap(interface, attached, copy_of(attached.previous));
+}
+
+Result<void> Attachments::take_over(const Maps& maps, const std::string& interface,
+                                    const planner::InterfaceImage& image, LoadedProgram loaded) {
+  const auto found = inherited_.find(interface);
+  if (found == inherited_.end())
+    return fail(Code::not_found, "no other layout of maps holds " + interface);
+  auto& [attached, folder] = found->second;
   forget(interface);
+  if (bpf_obj_pin(loaded.program.get(), folder_.program(interface).c_str()))
+    return fail(Code::kernel,
+                "the program for " + interface + " cannot be pinned: " + std::strerror(errno));
+  if (bpf_link_update(attached.link.get(), loaded.program.get(), nullptr)) {
+    const std::string reason = std::strerror(errno);
+    forget(interface);
+    return fail(Code::kernel, interface + " cannot be taken over: " + reason);
+  }
+  take_off_marking(folder, interface, image.ifindex);  // its pins go with the old layout
+  move_pin(folder.link(interface), folder_.link(interface));
+  label(maps, loaded.program.get(), loaded.version);
+  attached_.emplace(interface,
+                    Attached{copy_of(attached.link), std::move(loaded.program), {}, image.mode});
+  taken_over_.insert(inherited_.extract(found));
+  return {};
+}
+
+Result<void> Attachments::give_back() {
+  std::string left;
+  for (auto& [name, taken] : taken_over_) {
+    auto& [attached, folder] = taken;
+    if (!attached.program ||
+        bpf_link_update(attached.link.get(), attached.program.get(), nullptr)) {
+      left += (left.empty() ? "" : "; ") + name + " keeps its new program";
+      continue;
+    }
+    move_pin(folder_.link(name), folder.link(name));
+    forget(name);
+    inherited_.insert_or_assign(name, std::move(taken));
+  }
+  taken_over_.clear();
+  if (!left.empty())
+    return fail(Code::kernel, left);
+  return {};
+}
+
+void Attachments::forget_taken_over() {
+  taken_over_.clear();
+  for (const auto& other : folder_.others())
+    if (other.linked_interfaces().empty())
+      other.remove_layout();
+}
+
+std::map<std::string, Attachments::Kept> Attachments::programs() const {
+  std::map<std::string, Kept> programs;
+  for (const auto& [name, attached] : attached_)
+    programs.emplace(name, Kept{copy_of(attached.program), copy_of(attached.previous)});
+  return programs;
+}
+
+Result<void> Attachments::restore(const std::string& interface, const Kept& programs) {
+  const auto found = attached_.find(interface);
+  if (found == attached_.end() || id_of(found->second.program) == id_of(programs.running))
+    return {};
+  auto& attached = found->second;
+  if (auto swapped = swap(interface, attached, copy_of(programs.running)); !swapped)
+    return swapped;
+  unpin(folder_.previous(interface));
+  attached.previous = copy_of(programs.previous);
+  if (attached.previous)
+    bpf_obj_pin(attached.previous.get(), folder_.previous(interface).c_str());
   return {};
 }
 
@@ -188,16 +407,35 @@ std::map<std::string, planner::InterfaceImage> Attachments::running() const {
   return running;
 }
 
-Result<std::vector<Attachment>> Attachments::list() const {
+std::map<std::string, planner::InheritedImage> Attachments::inherited() const {
+  std::map<std::string, planner::InheritedImage> inherited;
+  for (const auto& [name, one] : inherited_)
+    if (const auto ifindex = ifindex_of(one.attached.link.get()))
+      inherited.emplace(name,
+                        planner::InheritedImage{{ifindex, one.attached.mode}, one.folder.layout()});
+  return inherited;
+}
+
+Result<std::vector<Attachment>> Attachments::list(const Maps& maps) const {
   std::vector<Attachment> list;
   for (const auto& [name, attached] : attached_) {
     const auto ifindex = ifindex_of(attached.link.get());
     if (ifindex == 0)
       continue;
-    Attachment attachment{.interface = name, .ifindex = ifindex, .mode = attached.mode, .tag = {}};
-    attachment.program_id = program_id_of(attached.link.get());
-    if (auto info = program_info(attached.program.get()))
-      attachment.tag = info->tag;
+    Attachment attachment{.interface = name,
+                          .ifindex = ifindex,
+                          .mode = attached.mode,
+                          .program = {},
+                          .previous = {}};
+    if (auto running =
+            attached.program ? describe(maps, attached.program) : fail(Code::not_found, "");
+        running)
+      attachment.program = std::move(*running);
+    attachment.program.id = program_id_of(attached.link.get());
+    attachment.outdated = attachment.program.tag != maps.built_in_tag();
+    if (attached.previous)
+      if (auto previous = describe(maps, attached.previous))
+        attachment.previous = std::move(*previous);
     list.push_back(std::move(attachment));
   }
   return list;

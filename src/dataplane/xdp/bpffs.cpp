@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 
 #include "abi.h"
@@ -48,9 +49,9 @@ std::string decode(std::string_view name) {
 
 }  // namespace
 
-PinFolder::PinFolder(fs::path instance)
-    : instance_(std::move(instance)), version_(instance_ / ("v" + std::to_string(SL_ABI_VERSION))) {
-}
+PinFolder::PinFolder(fs::path instance, std::uint32_t layout)
+    : instance_(std::move(instance)), version_(instance_ / ("v" + std::to_string(layout))),
+      layout_(layout) {}
 
 Result<PinFolder> PinFolder::of(std::string_view instance) {
   const auto allowed = [](unsigned char c) { return std::isalnum(c) || c == '_' || c == '-'; };
@@ -58,7 +59,7 @@ Result<PinFolder> PinFolder::of(std::string_view instance) {
     return fail(Code::invalid,
                 "'" + std::string(instance) +
                     "' is not an instance name; use up to 63 letters, digits, '_' and '-'");
-  return PinFolder(fs::path(mount_point) / "sluice" / instance);
+  return PinFolder(fs::path(mount_point) / "sluice" / instance, SL_ABI_VERSION);
 }
 
 Result<void> PinFolder::create() const {
@@ -69,7 +70,7 @@ Result<void> PinFolder::create() const {
                                         " and it cannot be mounted (" + std::strerror(errno) +
                                         "); run: mount -t bpf bpf " + mount_point);
   std::error_code error;
-  for (const auto* folder : {"maps", "links", "progs"}) {
+  for (const auto* folder : {"maps", "links", "progs", "previous", "incoming"}) {
     fs::create_directories(version_ / folder, error);
     if (error)
       return fail(Code::permission,
@@ -124,6 +125,34 @@ fs::path PinFolder::marking(std::string_view interface) const {
 
 fs::path PinFolder::marking_clsact(std::string_view interface) const {
   return version_ / "progs" / (encode(interface) + "%clsact");
+}
+
+fs::path PinFolder::previous(std::string_view interface) const {
+  return version_ / "previous" / encode(interface);
+}
+
+fs::path PinFolder::incoming(std::string_view interface) const {
+  return version_ / "incoming" / encode(interface);
+}
+
+std::vector<PinFolder> PinFolder::others() const {
+  std::vector<PinFolder> others;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(instance_, error)) {
+    const auto name = entry.path().filename().string();
+    std::uint32_t layout = 0;
+    const auto* end = name.data() + name.size();
+    if (!name.starts_with('v') || std::from_chars(name.data() + 1, end, layout).ptr != end ||
+        name.size() == 1 || layout == layout_)
+      continue;
+    others.push_back(PinFolder(instance_, layout));
+  }
+  return others;
+}
+
+void PinFolder::remove_layout() const {
+  std::error_code ignored;
+  fs::remove_all(version_, ignored);
 }
 
 std::vector<std::string> PinFolder::linked_interfaces() const {

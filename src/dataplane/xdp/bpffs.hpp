@@ -1,5 +1,6 @@
 // Where an instance's kernel objects are pinned:
-// /sys/fs/bpf/sluice/<instance>/v<abi>/{maps,links,progs}.
+// /sys/fs/bpf/sluice/<instance>/v<layout>/{maps,links,progs,previous,incoming}. A layout is an
+// SL_ABI_VERSION: maps of one are never read as those of another.
 #pragma once
 
 #include <filesystem>
@@ -34,12 +35,23 @@ class PinFolder {
   /// ours.
   std::filesystem::path marking(std::string_view interface) const;
   std::filesystem::path marking_clsact(std::string_view interface) const;
-  /// Interfaces that have a link pinned, of this ABI version.
+  /// The program that was there before the one that runs.
+  std::filesystem::path previous(std::string_view interface) const;
+  /// The program that is on its way to be the one that runs.
+  std::filesystem::path incoming(std::string_view interface) const;
+  /// Interfaces that have a link pinned, of this layout.
   std::vector<std::string> linked_interfaces() const;
 
+  std::uint32_t layout() const { return layout_; }
+  /// The folders of the same instance that daemons with other layouts have made.
+  std::vector<PinFolder> others() const;
+  /// Removes all pins of this layout.
+  void remove_layout() const;
+
  private:
-  explicit PinFolder(std::filesystem::path instance);
+  PinFolder(std::filesystem::path instance, std::uint32_t layout);
   std::filesystem::path instance_, version_;
+  std::uint32_t layout_;
 };
 
 }  // namespace sluice::dataplane::xdp

@@ -46,7 +46,7 @@ class Loader::Transaction {
         backend_labels_(copy(loader.maps_.backend_labels())),
         service_labels_(copy(loader.maps_.service_labels())),
         table_labels_(copy(loader.maps_.table_labels())),
-        interfaces_(loader.attachments_.running()) {}
+        interfaces_(loader.attachments_.running()), programs_(loader.attachments_.programs()) {}
 
   /// The old front and the old ranges are untouched while a plan runs, so they only have to become
   /// current again.
@@ -64,6 +64,7 @@ class Loader::Transaction {
     std::atomic_ref(maps.control().active).store(active_, std::memory_order_release);
     wait_for_readers();
     std::string left;
+    note(left, loader_.attachments_.give_back());
     const auto now = loader_.attachments_.running();
     for (const auto& [name, image] : now)
       if (!interfaces_.contains(name))
@@ -72,6 +73,8 @@ class Loader::Transaction {
       if (!now.contains(name) || now.at(name).ifindex != image.ifindex ||
           now.at(name).mode != image.mode)
         note(left, reattach(name, image));
+    for (const auto& [name, programs] : programs_)
+      note(left, loader_.attachments_.restore(name, programs));
     for (const auto& [name, image] : loader_.attachments_.running())
       if (const auto before = interfaces_.find(name);
           before != interfaces_.end() && before->second.marks != image.marks)
@@ -97,10 +100,7 @@ class Loader::Transaction {
     if (loader_.attachments_.running().contains(name))
       if (auto detached = loader_.attachments_.detach(name); !detached)
         return detached;
-    auto slot = loader_.slot_of(image.ifindex);
-    if (!slot)
-      return fail(slot.error());
-    return loader_.attachments_.attach(loader_.maps_, name, image, *slot);
+    return loader_.attach({name, image});
   }
 
   static void note(std::string& left, const Result<void>& result) {
@@ -117,9 +117,11 @@ class Loader::Transaction {
   std::vector<sl_service_label> service_labels_;
   std::vector<sl_table_label> table_labels_;
   std::map<std::string, planner::InterfaceImage> interfaces_;
+  std::map<std::string, Attachments::Kept> programs_;
 };
 
-Result<std::unique_ptr<Loader>> Loader::open(std::string_view instance) {
+Result<std::unique_ptr<Loader>> Loader::open(std::string_view instance,
+                                             const std::filesystem::path& programs) {
   auto folder = PinFolder::of(instance);
   if (!folder)
     return fail(folder.error());
@@ -140,13 +142,10 @@ Result<std::unique_ptr<Loader>> Loader::open(std::string_view instance) {
     std::random_device random;
     maps->control().flow_multiplier = std::uint64_t{random()} << 32 | random() | 1;
   }
-  auto attachments = Attachments::adopt(*folder, *maps);
-  if (!attachments)
-    return fail(attachments.error());
   // A daemon that was killed while it took flows out may have miscounted.
   recount_flows(*maps);
-  return std::unique_ptr<Loader>(
-      new Loader(std::move(*lock), std::move(*maps), std::move(*attachments)));
+  return std::unique_ptr<Loader>(new Loader(std::move(*lock), Versions(programs), std::move(*maps),
+                                            Attachments::adopt(*folder)));
 }
 
 Result<std::vector<std::string>>
@@ -165,31 +164,35 @@ Loader::remove_instance(std::string_view instance, const std::optional<std::stri
                       : taken.error().message);
     lock = std::move(*taken);
   }
-  auto names = folder->linked_interfaces();
-  if (interface) {
-    if (std::ranges::find(names, *interface) == names.end())
-      return fail(Code::not_found, "nothing is attached to " + *interface);
-    names = {*interface};
-  }
-  for (const auto& name : names) {
-    Fd link(bpf_obj_get(folder->link(name).c_str()));
-    // ENOLINK: the interface has gone and took the attachment along.
-    if (link && bpf_link_detach(link.get()) && errno != ENOLINK)
-      return fail(Code::kernel, "cannot detach from " + name + ": " + std::strerror(errno));
-    take_off_marking(*folder, name, if_nametoindex(name.c_str()));
-    std::error_code ignored;
-    std::filesystem::remove(folder->link(name), ignored);
-    std::filesystem::remove(folder->program(name), ignored);
-  }
+  auto layouts = folder->others();
+  layouts.push_back(*folder);
+  std::vector<std::string> detached;
+  for (const auto& layout : layouts)
+    for (const auto& name : layout.linked_interfaces()) {
+      if (interface && name != *interface)
+        continue;
+      Fd link(bpf_obj_get(layout.link(name).c_str()));
+      // ENOLINK: the interface has gone and took the attachment along.
+      if (link && bpf_link_detach(link.get()) && errno != ENOLINK)
+        return fail(Code::kernel, "cannot detach from " + name + ": " + std::strerror(errno));
+      take_off_marking(layout, name, if_nametoindex(name.c_str()));
+      std::error_code ignored;
+      for (const auto& pin : {layout.link(name), layout.program(name), layout.previous(name)})
+        std::filesystem::remove(pin, ignored);
+      detached.push_back(name);
+    }
+  if (interface && detached.empty())
+    return fail(Code::not_found, "nothing is attached to " + *interface);
   if (!interface)
     if (auto removed = folder->remove_all(); !removed)
       return fail(removed.error());
-  return names;
+  return detached;
 }
 
 Result<planner::Image> Loader::running() {
   auto image = read_image(maps_);
   image.interfaces = attachments_.running();
+  image.inherited = attachments_.inherited();
   return image;
 }
 
@@ -202,6 +205,7 @@ Result<void> Loader::apply(const planner::Plan& plan) {
     if (const auto left = transaction.undo(); !left.empty())
       done.error().message += " (and while undoing: " + left + ")";
   }
+  attachments_.forget_taken_over();
   free_unused_slots();
   clear_unused_access_lists(maps_);
   return done;
@@ -254,15 +258,58 @@ Result<void> Loader::run_step(const planner::Plan& plan, const planner::Step& st
     return attachments_.stop_marking(stop->interface);
   if (const auto* detach = std::get_if<planner::Detach>(&step))
     return attachments_.detach(detach->interface);
-  const auto& attach = std::get<planner::Attach>(step);
-  if (attachments_.running().contains(attach.interface))  // in another mode
-    if (auto detached = attachments_.detach(attach.interface); !detached)
-      return detached;
-  auto slot = slot_of(attach.image.ifindex);
+  if (const auto* over = std::get_if<planner::TakeOver>(&step))
+    return take_over(*over);
+  if (const auto* replace = std::get_if<planner::ReplaceProgram>(&step))
+    return replace_program(*replace);
+  return attach(std::get<planner::Attach>(step));
+}
+
+Result<LoadedProgram> Loader::load(std::string_view version, std::uint32_t ifindex) {
+  auto opened = versions_.open(version, maps_);
+  if (!opened)
+    return fail(opened.error());
+  auto slot = slot_of(ifindex);
   if (!slot)
-    return fail(slot.error().code,
-                "cannot attach to " + attach.interface + ": " + slot.error().message);
-  return attachments_.attach(maps_, attach.interface, attach.image, *slot);
+    return fail(slot.error());
+  auto program = load_program(opened->object, maps_, *slot);
+  if (!program)
+    return fail(program.error());
+  return LoadedProgram{std::move(*program), opened->version};
+}
+
+Result<void> Loader::attach(const planner::Attach& step) {
+  const auto there = attachments_.running();
+  if (there.contains(step.interface) ||  // in another mode
+      attachments_.inherited().contains(step.interface))
+    if (auto detached = attachments_.detach(step.interface); !detached)
+      return detached;
+  auto program = load(built_in, step.image.ifindex);
+  if (!program)
+    return fail(program.error().code,
+                "cannot attach to " + step.interface + ": " + program.error().message);
+  return attachments_.attach(maps_, step.interface, step.image, std::move(*program));
+}
+
+Result<void> Loader::take_over(const planner::TakeOver& step) {
+  auto program = load(built_in, step.image.ifindex);
+  if (!program)
+    return fail(program.error().code,
+                step.interface + " cannot be taken over: " + program.error().message);
+  return attachments_.take_over(maps_, step.interface, step.image, std::move(*program));
+}
+
+Result<void> Loader::replace_program(const planner::ReplaceProgram& step) {
+  if (step.name.empty())
+    return attachments_.put_back(step.interface);
+  const auto there = attachments_.running();
+  const auto found = there.find(step.interface);
+  if (found == there.end())
+    return fail(Code::not_found, "nothing is attached to " + step.interface);
+  auto program = load(step.name, found->second.ifindex);
+  if (!program)
+    return fail(program.error());
+  return attachments_.replace(maps_, step.interface, std::move(*program));
 }
 
 Result<void> Loader::put_backend(const planner::PutBackend& step) {

@@ -1,6 +1,7 @@
 // The XDP data plane: applies plans to the kernel and reads back what runs.
 #pragma once
 
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -10,6 +11,7 @@
 #include "dataplane/xdp/attachments.hpp"
 #include "dataplane/xdp/bpffs.hpp"
 #include "dataplane/xdp/maps.hpp"
+#include "dataplane/xdp/versions.hpp"
 
 namespace sluice::dataplane::xdp {
 
@@ -18,7 +20,9 @@ class Loader final : public Dataplane {
  public:
   /// Adopts what the instance has pinned, or makes it. Code::unavailable while another process has
   /// the instance open.
-  static Result<std::unique_ptr<Loader>> open(std::string_view instance);
+  /// @param programs a folder with objects of other versions, see Versions; empty: none
+  static Result<std::unique_ptr<Loader>> open(std::string_view instance,
+                                              const std::filesystem::path& programs = {});
 
   /// Takes the program off one interface, or off all and removes every pin of the instance; without
   /// a daemon.
@@ -31,7 +35,8 @@ class Loader final : public Dataplane {
   Result<planner::Image> running() override;
   Result<void> apply(const planner::Plan& plan) override;
   Result<Counters> counters() override;
-  Result<std::vector<Attachment>> attachments() override { return attachments_.list(); }
+  Result<std::vector<Attachment>> attachments() override { return attachments_.list(maps_); }
+  std::vector<ProgramVersion> versions() const override { return versions_.list(maps_); }
   bool in_transition() const override;
   planner::Learned sweep(const planner::Image& image) override;
   void tick(std::uint32_t epoch) override;
@@ -45,9 +50,9 @@ class Loader final : public Dataplane {
   Totals get_stats() const;
 
  private:
-  Loader(Fd lock, Maps maps, Attachments attachments)
-      : lock_(std::move(lock)), maps_(std::move(maps)), attachments_(std::move(attachments)),
-        adopted_(!attachments_.empty()) {}
+  Loader(Fd lock, Versions versions, Maps maps, Attachments attachments)
+      : lock_(std::move(lock)), versions_(std::move(versions)), maps_(std::move(maps)),
+        attachments_(std::move(attachments)), adopted_(!attachments_.empty()) {}
 
   class Transaction;
   /// The place of an interface in tx_ports; one is taken if it has none.
@@ -57,6 +62,11 @@ class Loader final : public Dataplane {
   void free_unused_slots();
   Result<void> run(const planner::Plan& plan);
   Result<void> run_step(const planner::Plan& plan, const planner::Step& step);
+  /// A version's program for the interface behind an index.
+  Result<LoadedProgram> load(std::string_view version, std::uint32_t ifindex);
+  Result<void> attach(const planner::Attach& step);
+  Result<void> take_over(const planner::TakeOver& step);
+  Result<void> replace_program(const planner::ReplaceProgram& step);
   Result<void> put_backend(const planner::PutBackend& step);
   /// What the choice of a new flow's backend needs to know of this one.
   void set_load(std::uint16_t id, std::uint32_t weight, std::uint32_t limit);
@@ -68,6 +78,7 @@ class Loader final : public Dataplane {
   Result<void> change_default_pool(const EditBackends& edit, const model::Topology& topology);
 
   Fd lock_;
+  Versions versions_;
   Maps maps_;
   Attachments attachments_;
   bool adopted_;

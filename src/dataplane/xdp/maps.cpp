@@ -46,6 +46,7 @@ constexpr Layout layouts[] = {
     {"backend_labels", sizeof(sl_backend_label)},
     {"service_labels", sizeof(sl_service_label)},
     {"table_labels", sizeof(sl_table_label)},
+    {"program_labels", sizeof(sl_program_label)},
 };
 
 Result<void> check_layouts(const bpf_object* object) {
@@ -64,10 +65,9 @@ Result<void> check_layouts(const bpf_object* object) {
   return {};
 }
 
-/// A pinned map must have the shape that this program's code expects; otherwise it would read other
-/// fields than those that were written.
-Result<void> check_shape(const bpf_map* map, const std::string& name, int pinned) {
-  auto info = map_info(pinned);
+/// How a map in the kernel differs from what an object declares; empty: it does not.
+Result<std::string> difference(const bpf_map* map, int there) {
+  auto info = map_info(there);
   if (!info)
     return fail(info.error());
   // The kernel gives a devmap this flag by itself.
@@ -87,13 +87,22 @@ Result<void> check_shape(const bpf_map* map, const std::string& name, int pinned
   };
   for (const auto& property : properties)
     if (property.found != property.needed)
-      return fail(
-          Code::unsupported,
-          "the pinned map " + name + " has " + property.what + " " +
-              std::to_string(property.found) + ", this program needs " +
-              std::to_string(property.needed) +
-              "; it was made by another build. To start afresh, take the data plane off with "
-              "'sluicectl detach --all' and start again");
+      return std::string("has ") + property.what + " " + std::to_string(property.found) +
+             ", this program needs " + std::to_string(property.needed);
+  return std::string();
+}
+
+/// A pinned map must have the shape that this program's code expects; otherwise it would read other
+/// fields than those that were written.
+Result<void> check_shape(const bpf_map* map, const std::string& name, int pinned) {
+  auto differs = difference(map, pinned);
+  if (!differs)
+    return fail(differs.error());
+  if (!differs->empty())
+    return fail(Code::unsupported,
+                "the pinned map " + name + " " + *differs +
+                    "; it was made by another build. To start afresh, take the data plane off with "
+                    "'sluicectl detach --all' and start again");
   return {};
 }
 
@@ -167,6 +176,23 @@ Result<void> Maps::take(const std::string& name, int fd) {
   return {};
 }
 
+Result<void> Maps::fit(const bpf_object* object) const {
+  const bpf_map* map = nullptr;
+  bpf_object__for_each_map(map, object) {
+    const auto name = shared_name(map);
+    if (name.empty())
+      continue;
+    if (fd(name) < 0)
+      return fail(Code::unsupported, "it needs a map " + name + ", which there is not");
+    auto differs = difference(map, fd(name));
+    if (!differs)
+      return fail(differs.error());
+    if (!differs->empty())
+      return fail(Code::unsupported, "the map " + name + " " + *differs);
+  }
+  return {};
+}
+
 Result<Maps> Maps::open(const PinFolder& folder) {
   auto object = open_object();
   if (!object)
@@ -193,6 +219,12 @@ Result<Maps> Maps::open(const PinFolder& folder) {
       if (auto taken = maps.take(name, bpf_map__fd(map)); !taken)
         return fail(taken.error());
   }
+  const auto* program = bpf_object__find_program_by_name(object->get(), "xdp_lb");
+  auto info = program ? program_info(bpf_program__fd(program))
+                      : fail(Code::internal, "the BPF object has no program xdp_lb");
+  if (!info)
+    return fail(info.error());
+  maps.built_in_tag_ = info->tag;
   return maps;
 }
 

@@ -1,6 +1,8 @@
 // The shared maps: created and pinned, or adopted, and their memory mapped into this process.
 #pragma once
 
+#include <bpf/libbpf.h>
+
 #include <map>
 #include <memory>
 #include <span>
@@ -23,6 +25,11 @@ class Maps {
 
   /// -1 if there is no map of that name.
   int fd(const std::string& name) const;
+  /// The tag of the embedded program, as this kernel has it.
+  const std::string& built_in_tag() const { return built_in_tag_; }
+  /// Whether these maps are what an object's program expects: Code::unsupported, with the map and
+  /// what differs. A program that reads them as something else would do so without a word.
+  Result<void> fit(const bpf_object* object) const;
 
   sl_front& front(std::size_t index) const { return memory<sl_front>(".bss.front")[index]; }
   std::span<std::uint32_t> slots() const { return memory<std::uint32_t>(".bss.slots"); }
@@ -44,6 +51,9 @@ class Maps {
     return memory<sl_service_label>("service_labels");
   }
   std::span<sl_table_label> table_labels() const { return memory<sl_table_label>("table_labels"); }
+  std::span<sl_program_label> program_labels() const {
+    return memory<sl_program_label>("program_labels");
+  }
 
  private:
   struct Unmap {
@@ -66,6 +76,7 @@ class Maps {
   }
 
   std::map<std::string, Map> maps_;
+  std::string built_in_tag_;
 };
 
 }  // namespace sluice::dataplane::xdp

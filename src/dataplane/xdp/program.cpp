@@ -1,11 +1,17 @@
 #include "dataplane/xdp/program.hpp"
 
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <fcntl.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
+#include <ctime>
+#include <vector>
 
+#include "abi.h"
+#include "dataplane/xdp/encode.hpp"
 #include "dataplane/xdp/libbpf_log.hpp"
 #include "dataplane/xdp/maps.hpp"
 
@@ -16,6 +22,52 @@ extern const char sluice_bpf_xdp_lb_end[];
 
 namespace sluice::dataplane::xdp {
 
+namespace {
+
+/// What both kinds of objects need before anything is made of them.
+Result<Object> prepare(Object object) {
+  const auto cpus = static_cast<std::uint32_t>(libbpf_num_possible_cpus());
+  auto* stats = bpf_object__find_map_by_name(object.get(), "xdp_stats_map");
+  if (!stats || bpf_map__set_max_entries(stats, cpus) != 0)
+    return fail(Code::unsupported, "the BPF object has no map xdp_stats_map");
+  // Read from the file; the kernel has no use for it.
+  if (auto* identity = bpf_object__find_map_by_name(object.get(), SL_IDENTITY_SECTION))
+    bpf_map__set_autocreate(identity, false);
+  return object;
+}
+
+/// Where a global constant stands in the object's .rodata.
+Result<std::uint32_t> offset_of(const bpf_object* object, std::string_view constant) {
+  const auto* btf = bpf_object__btf(object);
+  const auto section = btf ? btf__find_by_name_kind(btf, ".rodata", BTF_KIND_DATASEC) : -1;
+  const auto* type = section < 0 ? nullptr : btf__type_by_id(btf, static_cast<__u32>(section));
+  for (int i = 0; type && i < btf_vlen(type); i++) {
+    const auto& variable = btf_var_secinfos(type)[i];
+    const auto* described = btf__type_by_id(btf, variable.type);
+    if (described && constant == btf__name_by_offset(btf, described->name_off))
+      return variable.offset;
+  }
+  return fail(Code::unsupported, "the BPF object has no constant " + std::string(constant));
+}
+
+/// Tells the instance which interface it is for.
+Result<void> set_slot(const bpf_object* object, bpf_map* rodata, std::uint32_t slot) {
+  auto offset = offset_of(object, "interface_slot");
+  if (!offset)
+    return fail(offset.error());
+  std::size_t size = 0;
+  const auto* initial = static_cast<const std::uint8_t*>(bpf_map__initial_value(rodata, &size));
+  if (!initial || *offset + sizeof slot > size)
+    return fail(Code::unsupported, "the BPF object's constants cannot be read");
+  std::vector<std::uint8_t> constants(initial, initial + size);
+  std::memcpy(constants.data() + *offset, &slot, sizeof slot);
+  if (bpf_map__set_initial_value(rodata, constants.data(), size))
+    return fail(Code::internal, "the BPF object's constants cannot be written");
+  return {};
+}
+
+}  // namespace
+
 Result<Object> open_object() {
   LibbpfLog log;
   LIBBPF_OPTS(bpf_object_open_opts, options);
@@ -25,43 +77,59 @@ Result<Object> open_object() {
       static_cast<std::size_t>(sluice_bpf_xdp_lb_end - sluice_bpf_xdp_lb_begin), &options));
   if (!object)
     return fail(Code::internal, "the BPF object cannot be opened: " + log.tail());
-  const auto cpus = static_cast<std::uint32_t>(libbpf_num_possible_cpus());
-  auto* stats = bpf_object__find_map_by_name(object.get(), "xdp_stats_map");
-  if (!stats || bpf_map__set_max_entries(stats, cpus) != 0)
-    return fail(Code::internal, "the BPF object has no map xdp_stats_map");
-  return object;
+  return prepare(std::move(object));
+}
+
+Result<Object> open_object(const std::filesystem::path& file) {
+  LibbpfLog log;
+  LIBBPF_OPTS(bpf_object_open_opts, options);
+  options.object_name = "xdp_lb";
+  Object object(bpf_object__open_file(file.c_str(), &options));
+  if (!object)
+    return fail(Code::unsupported,
+                file.string() + " cannot be opened as a BPF object: " + std::strerror(errno));
+  return prepare(std::move(object));
+}
+
+Result<Identity> identity_of(bpf_object* object) {
+  const auto* section = bpf_object__find_map_by_name(object, SL_IDENTITY_SECTION);
+  std::size_t size = 0;
+  const auto* value =
+      section ? bpf_map__initial_value(const_cast<bpf_map*>(section), &size) : nullptr;
+  sl_identity identity{};
+  if (!value || size < sizeof identity)
+    return fail(Code::unsupported, "the BPF object does not say which version it is");
+  std::memcpy(&identity, value, sizeof identity);
+  return Identity{identity.abi, std::string(name_in(identity.version))};
 }
 
 std::string shared_name(const bpf_map* map) {
   const std::string name = bpf_map__name(map);
-  return name.ends_with(".rodata") ? "" : name;
+  return name.find(".rodata") != std::string::npos ? "" : name;
 }
 
-Result<Fd> load_program(const Maps& maps, std::uint32_t slot) {
-  auto object = open_object();
-  if (!object)
-    return fail(object.error());
+Result<Fd> load_program(const Object& object, const Maps& maps, std::uint32_t slot) {
   LibbpfLog log;
   bpf_map* map = nullptr;
-  bpf_object__for_each_map(map, object->get()) {
+  bpf_object__for_each_map(map, object.get()) {
+    if (std::string_view(bpf_map__name(map)).ends_with(".rodata"))
+      if (auto set = set_slot(object.get(), map, slot); !set)
+        return fail(set.error());
     const auto name = shared_name(map);
-    const int error = name.empty() ? bpf_map__set_initial_value(map, &slot, sizeof slot)
-                                   : bpf_map__reuse_fd(map, maps.fd(name));
-    if (error)
-      return fail(Code::internal,
-                  std::string("the map ") + bpf_map__name(map) + " cannot be used: " + log.tail());
+    if (!name.empty() && bpf_map__reuse_fd(map, maps.fd(name)))
+      return fail(Code::internal, "the map " + name + " cannot be used: " + log.tail());
   }
-  if (const int error = bpf_object__load(object->get()))
+  if (const int error = bpf_object__load(object.get()))
     return fail(Code::kernel, std::string("the kernel refuses the program: ") +
                                   std::strerror(-error) + "\n" + log.tail());
-  const auto* program = bpf_object__find_program_by_name(object->get(), "xdp_lb");
+  const auto* program = bpf_object__find_program_by_name(object.get(), "xdp_lb");
   Fd fd(program ? fcntl(bpf_program__fd(program), F_DUPFD_CLOEXEC, 3) : -1);
   if (!fd)
-    return fail(Code::internal, "the BPF object has no program xdp_lb");
+    return fail(Code::unsupported, "the BPF object has no program xdp_lb");
   return fd;
 }
 
-Result<ProgramInfo> program_info(int fd) {
+Result<planner::Program> program_info(int fd) {
   bpf_prog_info info{};
   std::uint32_t length = sizeof info;
   if (bpf_obj_get_info_by_fd(fd, &info, &length))
@@ -73,7 +141,16 @@ Result<ProgramInfo> program_info(int fd) {
     std::snprintf(text, sizeof text, "%02x", byte);
     tag += text;
   }
-  return ProgramInfo{info.id, tag};
+  timespec up{};
+  clock_gettime(CLOCK_BOOTTIME, &up);
+  const auto since_boot = std::chrono::seconds(up.tv_sec) + std::chrono::nanoseconds(up.tv_nsec);
+  const auto age = since_boot - std::chrono::nanoseconds(info.load_time);
+  return planner::Program{.id = info.id,
+                          .version = {},
+                          .tag = tag,
+                          .loaded =
+                              std::chrono::system_clock::now() -
+                              std::chrono::duration_cast<std::chrono::system_clock::duration>(age)};
 }
 
 }  // namespace sluice::dataplane::xdp
