@@ -182,6 +182,20 @@ static long bpf_xdp_adjust_tail(struct xdp_md *ctx, int delta)
 	return 0;
 }
 
+/* The kernel gives at most 255 bytes, in words, and none once there is an outer header. */
+static long bpf_xdp_adjust_meta(struct xdp_md *ctx, int delta)
+{
+	__u8 *meta = (__u8 *)(long)ctx->data_meta + delta, *data = (__u8 *)(long)ctx->data;
+
+	if (meta < hard_start || meta > data)
+		return -22;
+	if ((data - meta) % 4 || data - meta > 252)
+		return -13; /* EACCES */
+	ASAN_UNPOISON_MEMORY_REGION(meta, data - meta);
+	ctx->data_meta = (__u32)(long)meta;
+	return 0;
+}
+
 /* ---- other helpers ---- */
 
 static struct host_kernel_route route;
@@ -215,6 +229,21 @@ static __s64 bpf_csum_diff(__be32 *from, __u32 from_size, __be32 *to, __u32 to_s
 static __u64 bpf_ktime_get_coarse_ns(void)
 {
 	return 1000000000;
+}
+
+static __u64 bpf_ktime_get_ns(void)
+{
+	return 1000000000;
+}
+
+/* The same numbers in every run (Marsaglia, Xorshift RNGs, 2003). */
+static __u32 bpf_get_prandom_u32(void)
+{
+	static __u32 x = 2463534242u;
+
+	x ^= x << 13;
+	x ^= x >> 17;
+	return x ^= x << 5;
 }
 
 static inline __u32 bpf_get_smp_processor_id(void)
@@ -271,6 +300,7 @@ struct host_memory host_state(unsigned number)
 		{".bss.records", records, sizeof(records)},
 		{".bss.fragments", fragments, sizeof(fragments)},
 		{".bss.ways", ways, sizeof(ways)},
+		{".bss.loads", &loads, sizeof(loads)},
 		{NULL, NULL, 0},
 	};
 
@@ -351,7 +381,7 @@ void host_add_access(int family, __u32 length, const void *address, __u32 action
 struct host_outcome host_run(const void *frame, __u32 size, __u32 headroom)
 {
 	__u8 *data = frame_end - size;
-	struct xdp_md ctx = {.data = (__u32)(long)data, .data_end = (__u32)(long)frame_end};
+	struct xdp_md ctx = {.data = (__u32)(long)data, .data_meta = (__u32)(long)data, .data_end = (__u32)(long)frame_end};
 	struct host_outcome outcome;
 
 	if (size > HOST_FRAME_MAX || headroom > HOST_HEADROOM)

@@ -26,9 +26,12 @@ static long bpf_map_delete_elem(void *map, const void *key);
 static long bpf_redirect_map(void *map, __u64 key, __u64 flags);
 static long bpf_xdp_adjust_head(struct xdp_md *ctx, int delta);
 static long bpf_xdp_adjust_tail(struct xdp_md *ctx, int delta);
+static long bpf_xdp_adjust_meta(struct xdp_md *ctx, int delta);
 static long bpf_fib_lookup(void *ctx, struct bpf_fib_lookup *params, int size, __u32 flags);
 static __s64 bpf_csum_diff(__be32 *from, __u32 from_size, __be32 *to, __u32 to_size, __wsum seed);
 static __u64 bpf_ktime_get_coarse_ns(void);
+static __u64 bpf_ktime_get_ns(void);
+static __u32 bpf_get_prandom_u32(void);
 static inline __u32 bpf_get_smp_processor_id(void);
 static long bpf_trace_printk(const char *format, __u32 size, ...);
 
