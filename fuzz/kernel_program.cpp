@@ -103,7 +103,7 @@ void KernelProgram::clear_lru() {
 
 void KernelProgram::load(const World& world, const Contents& contents) {
   for (const char* name :
-       {".bss.flows", ".bss.opening", ".bss.records", ".bss.fragments", ".bss.ways"})
+       {".bss.flows", ".bss.opening", ".bss.records", ".bss.fragments", ".bss.ways", ".bss.loads"})
     std::memset(memory_.at(name).at, 0, memory_.at(name).size);
   clear_lru();
   auto& stats = *memory<sl_stats>("xdp_stats_map");
