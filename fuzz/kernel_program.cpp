@@ -68,9 +68,9 @@ KernelProgram::KernelProgram(const std::string& object_file) : in_(4096), out_(4
       fail("the kernel refuses " + object_file);
     programs_[i] = bpf_program__fd(bpf_object__find_program_by_name(object, "xdp_lb"));
   }
-  for (const char* name :
-       {".bss.front", ".bss.slots", ".bss.control", ".bss.flows", ".bss.opening", ".bss.vips",
-        ".bss.records", ".bss.fragments", ".bss.ways", "backend_pool", "xdp_stats_map"}) {
+  for (const char* name : {".bss.front", ".bss.slots", ".bss.control", ".bss.flows", ".bss.opening",
+                           ".bss.vips", ".bss.records", ".bss.fragments", ".bss.ways", ".bss.loads",
+                           "backend_pool", "xdp_stats_map"}) {
     const auto* one = bpf_object__find_map_by_name(objects_[0], name);
     if (!one)
       fail(std::string("no map ") + name);

@@ -159,7 +159,8 @@ stage int choose_backend(struct packet *packet, __u32 *chosen)
 	rolled
 	for (__u32 n = 0; n < CANDIDATES; n++) {
 		id = candidate(packet, n);
-		if (n + 1 < CANDIDATES && !is_alive(id))
+		/* The hash decides, whatever it meets; turns and loads can go past a backend that is just dying. */
+		if (!is_alive(id) && n + 1 < CANDIDATES && (n || packet->flags & (SL_SERVICE_ROUND_ROBIN | SL_SERVICE_LEAST_CONNECTIONS)))
 			continue;
 		if (enter(id)) {
 			*chosen = id;
