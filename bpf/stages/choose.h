@@ -152,6 +152,8 @@ stage int choose_backend(struct packet *packet, __u32 *chosen)
 	if (!packet || !chosen)
 		return BUG;
 	*chosen = 0;
+	if ((__u64)packet->base + packet->slots > SL_NO_SLOT + 1)
+		return BUG;
 	if (!counts_flows(packet)) {
 		*chosen = packet->flags & SL_SERVICE_ROUND_ROBIN ? next_in_turn(packet) : owner_of(packet->hash, packet);
 		return GO_ON;

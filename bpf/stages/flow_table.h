@@ -86,11 +86,15 @@ stage int read_place(__u32 place, __u64 key, struct entry *found)
 	return 1;
 }
 
-/* Reads the entry of a key, established or opening. Returns whether there is one. */
+/* Reads the entry of a key, established or opening. Returns whether there is one. A flow that moves is in the table of
+ * established ones before it leaves the other: who finds it in neither looks once more, for it may have moved meanwhile. */
 stage int find_flow(__u64 key, struct entry *found)
 {
-	return read_place(find_in_group(key, home_of(key, 0)), key, found) ||
-	       read_place(find_in_group(key, home_of(key, IN_OPENING)), key, found);
+	rolled
+	for (int look = 0; look < 3; look++)
+		if (read_place(find_in_group(key, home_of(key, look == 1 ? IN_OPENING : 0)), key, found))
+			return 1;
+	return 0;
 }
 
 /* Changes a value if it is still what it was. Returns whether it was. */
@@ -234,6 +238,28 @@ stage __u32 choose_place(__u32 home, __u64 *was)
 	return best;
 }
 
+/* Takes the own entry back that was published at a place; one that another CPU has removed, and counted as ended, is given back
+ * to its backend, for whoever asked for it counts it as ended as well. */
+separate int take_back(struct entry *entry, __u32 place)
+{
+	__u32 way = place & 3;
+
+	if (!entry || way >= SL_FLOW_WAYS)
+		return 0;
+	rolled
+	for (int i = 0; i < 4; i++) { /* a packet may be changing it */
+		__u64 value = READ(line_at(place)->value[way]);
+
+		if (READ(line_at(place)->key[way]) != entry->key || !(__u32)value)
+			break;
+		if (swap_value(place, value, 0))
+			return 1;
+	}
+	if (place & IN_OPENING && !is_reply_key(entry->key) && sl_flow_counts(entry->value))
+		__sync_fetch_and_add(&load_of(backend_of(entry))->active, 1);
+	return 0;
+}
+
 /* After an entry was published: two CPUs may have had the same thought. The entry that is met first counts. Returns its
  * place, and removes the other. */
 separate __u32 settle(struct entry *entry, __u32 place, __u32 home)
@@ -254,7 +280,7 @@ separate __u32 settle(struct entry *entry, __u32 place, __u32 home)
 				own_met = 1;
 			} else if (READ(line->key[way]) == entry->key && (__u32)value) {
 				if (!own_met) {
-					swap_value(place, entry->value, 0);
+					take_back(entry, place);
 					return other | TAKEN;
 				}
 				/* Two CPUs that moved one flow here count it once. */

@@ -22,6 +22,7 @@
 #define SLUICE_LIMIT_H
 
 #define SWAP_TRIES 16
+#define LEFT_OVER (100000000LL << SL_LIMIT_SHIFT) /* 100 ms */
 
 /* Takes up to `most` packets out of a bucket. Returns how many there were. */
 stage __u32 take(__u64 *full_at, const struct sl_rate *rate, __u32 most)
@@ -36,7 +37,9 @@ stage __u32 take(__u64 *full_at, const struct sl_rate *rate, __u32 most)
 
 		if (ahead < 0)
 			ahead = 0;
-		if (unlikely(ahead > depth)) { /* left over from a slower limit: the bucket of this one is empty */
+		/* Left over from a slower limit: the bucket of this one is empty. Not so where another CPU has a later time: to
+		 * put the bucket back to an earlier one would give packets away. */
+		if (unlikely(ahead > depth + LEFT_OVER)) {
 			__sync_val_compare_and_swap(full_at, was, now + depth);
 			return 0;
 		}
