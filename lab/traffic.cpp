@@ -74,6 +74,9 @@ int main(int argc, char** argv) {
   held->add_option("--silent", hold.silent, "so many say nothing for --silence-ms");
   held->add_option("--silence-ms", silence_ms, "after their first question");
   held->add_option("--length-s", length_s, "of the whole run")->check(CLI::Range(1, 3600));
+  std::int64_t connect_ms = hold.connect.count();
+  held->add_option("--connect-ms", connect_ms, "until a connection stands, or is given up")
+      ->check(CLI::Range(1, 60000));
 
   lab::StreamOptions stream;
   auto* streamed = app.add_subcommand("stream", "datagrams at a steady pace, without answers");
@@ -143,6 +146,7 @@ int main(int argc, char** argv) {
     hold.to = *endpoint;
     hold.interval = std::chrono::milliseconds(interval_ms);
     hold.silence = std::chrono::milliseconds(silence_ms);
+    hold.connect = std::chrono::milliseconds(connect_ms);
     hold.length = std::chrono::seconds(length_s);
     return finish(lab::run_hold(hold), "broken");
   }

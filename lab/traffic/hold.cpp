@@ -117,10 +117,12 @@ class Run {
         return fail(fd.error());
       held_.emplace_back(std::move(*fd), request);
       pollfd ready{held_.back().fd(), POLLOUT, 0};
-      if (poll(&ready, 1, 3000) == 1)
+      if (poll(&ready, 1, static_cast<int>(options_.connect.count())) == 1) {
         held_.back().ask();
-      else
+      } else {
+        held_.pop_back();
         unopened_++;
+      }
     }
     listen_until(Clock::now() + std::chrono::seconds(2));
     return {};
@@ -160,7 +162,7 @@ class Run {
         object[name] = count;
       return object;
     };
-    return {{"connections", held_.size()},
+    return {{"connections", held_.size() + unopened_},
             {"unopened", unopened_},
             {"broken", broken},
             {"answers", answers},

@@ -51,6 +51,7 @@ struct HoldOptions {
   std::chrono::milliseconds interval{1000};   ///< from question to question of a connection
   std::uint32_t silent = 0;                   ///< the first so many say nothing for a while
   std::chrono::milliseconds silence{0};       ///< how long
+  std::chrono::milliseconds connect{3000};    ///< until a connection stands, or is given up
   std::chrono::milliseconds patience{10000};  ///< for an answer
   std::chrono::seconds length{30};            ///< of the whole run
 };

@@ -16,10 +16,10 @@ for node in be1 be2; do
     lab exec $node "$(lab_tool traffic)" take --at "$at" --name $node --length-s 100 >/dev/null 2>&1 &
   done
 done
-start_daemon < <(config_all | sed 's|"services": \[|"services": [
-    { "name": "big-l2", "address": "'$VIP4'", "port": 5300, "protocol": "udp", "pool": "l2" },
-    { "name": "range", "address": "'$VIP4'", "port": 5370, "portEnd": 5379, "protocol": "udp", "pool": "l2" },
-    { "name": "big-ipip6", "address": "'$VIP6'", "port": 5300, "protocol": "udp", "pool": "ipip6" },|')
+more='{ "name": "big-l2", "address": "'$VIP4'", "port": 5300, "protocol": "udp", "pool": "l2" },'
+more+='{ "name": "range", "address": "'$VIP4'", "port": 5370, "portEnd": 5379, "protocol": "udp", "pool": "l2" },'
+more+='{ "name": "big-ipip6", "address": "'$VIP6'", "port": 5300, "protocol": "udp", "pool": "ipip6" },'
+start_daemon < <(config_all | sed "s|\"services\": \[|&$more|")
 
 holds 'whole datagrams arrive, by both backends' "$(datagrams "$VIP4:5300" 1000 11000)" \
   '.answered == 20 and .torn == 0 and (.byServer | length) == 2'
