@@ -65,8 +65,8 @@ struct Backend {
   IpAddress ip;
   std::optional<std::uint16_t> port;  ///< absent: the service's port
   std::uint16_t weight = 1;
-  bool enabled = true;  ///< false: its flows move to others at once
-  bool drain = false;   ///< keeps its flows, gets no new one
+  bool enabled = true;                          ///< false: its flows move to others at once
+  bool drain = false;                           ///< keeps its flows, gets no new one
   std::optional<std::uint32_t> maxConnections;  ///< flows at a time; absent: any number
   std::optional<std::string> label;
   std::vector<std::string> tags;
@@ -78,15 +78,15 @@ struct Backend {
   bool operator==(const Backend&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(Backend, (),
-                      (ip, port, weight, enabled, drain, maxConnections, label, tags, datacenter, rack, rateLimit,
-                       pool))
+                      (ip, port, weight, enabled, drain, maxConnections, label, tags, datacenter,
+                       rack, rateLimit, pool))
 
 /// A group of backends with one way of forwarding and one lookup table.
 struct Pool {
   std::string name;
-  std::optional<Forwarding> forwarding;        ///< absent: xdp.forwarding
-  std::optional<bool> preserveClientAddress;   ///< nat only: backends see the client; absent: false
-  std::optional<Algorithm> algorithm;          ///< absent: xdp.algorithm
+  std::optional<Forwarding> forwarding;       ///< absent: xdp.forwarding
+  std::optional<bool> preserveClientAddress;  ///< nat only: backends see the client; absent: false
+  std::optional<Algorithm> algorithm;         ///< absent: xdp.algorithm
   /// Absent: full where it is needed, xdp.connectionTracking otherwise.
   std::optional<Tracking> connectionTracking;
   Affinity affinity = Affinity::none;
@@ -96,8 +96,8 @@ struct Pool {
   bool operator==(const Pool&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(Pool, (),
-                      (name, forwarding, preserveClientAddress, algorithm, connectionTracking, affinity,
-                       tableSize, hashFunctions, backends))
+                      (name, forwarding, preserveClientAddress, algorithm, connectionTracking,
+                       affinity, tableSize, hashFunctions, backends))
 
 /// A VIP: address, port and protocol, served by a pool.
 struct Service {
@@ -154,8 +154,9 @@ struct XdpSettings {
   bool operator==(const XdpSettings&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(XdpSettings, (),
-                      (interfaces, forwarding, algorithm, connectionTracking, flowTimeouts, fragments,
-                       encapSource, encapSource6, transitionSeconds, transitionHoldSeconds))
+                      (interfaces, forwarding, algorithm, connectionTracking, flowTimeouts,
+                       fragments, encapSource, encapSource6, transitionSeconds,
+                       transitionHoldSeconds))
 
 struct NatSettings {
   /// Addresses that nat sends from, at most one of each family; none: the way out's own address.

@@ -52,10 +52,11 @@ inline constexpr Field field<&model::Pool::forwarding> = {
     .doc = "how packets reach the backends; absent: xdp.forwarding"};
 template <>
 inline constexpr Field field<&model::Pool::connectionTracking> = {
-    .doc = "what is remembered about flows: off = nothing, a flow follows the table; exceptions = "
-           "while the table changes, the flows that must stay where they are; full = all, which is "
-           "what nat, roundRobin, leastConnections and maxConnections need; absent: full where it is "
-           "needed, xdp.connectionTracking otherwise"};
+    .doc =
+        "what is remembered about flows: off = nothing, a flow follows the table; exceptions = "
+        "while the table changes, the flows that must stay where they are; full = all, which is "
+        "what nat, roundRobin, leastConnections and maxConnections need; absent: full where it is "
+        "needed, xdp.connectionTracking otherwise"};
 template <>
 inline constexpr Field field<&model::Pool::algorithm> = {
     .doc = "who gets a new flow: maglev = its hash decides, the same on every balancer; roundRobin "
@@ -85,8 +86,9 @@ inline constexpr Field field<&model::FlowTimeouts::tcpOpenSeconds> = {
     .doc = "an established TCP connection", .min = 10, .max = 86400, .unit = "s"};
 template <>
 inline constexpr Field field<&model::FlowTimeouts::tcpClosingSeconds> = {
-    .doc = "a TCP connection that has closed; absent: 2 with nat, which sees both ends close, and 60 "
-           "with direct return, which sees the client's only",
+    .doc =
+        "a TCP connection that has closed; absent: 2 with nat, which sees both ends close, and 60 "
+        "with direct return, which sees the client's only",
     .min = 1,
     .max = 3600,
     .unit = "s"};
@@ -95,7 +97,10 @@ inline constexpr Field field<&model::FlowTimeouts::udpSeconds> = {
     .doc = "a UDP flow", .min = 1, .max = 3600, .unit = "s"};
 template <>
 inline constexpr Field field<&model::FlowTimeouts::affinitySeconds> = {
-    .doc = "where a client's next flow goes, after its last packet", .min = 16, .max = 604800, .unit = "s"};
+    .doc = "where a client's next flow goes, after its last packet",
+    .min = 16,
+    .max = 604800,
+    .unit = "s"};
 template <>
 inline constexpr Field field<&model::MaglevSettings::rebalanceStrategy> = {
     .doc = "what a changed table does to flows that live: minimalDisruption = those that are "

@@ -135,7 +135,8 @@ class Validator {
   void check_tracking(std::size_t i, const Pool& pool) {
     const auto pointer = at("pools", i, "connectionTracking");
     const auto& layout = pools_.at(pool.name);
-    if (!pool.connectionTracking || *pool.connectionTracking == Tracking::full || !readable(pointer))
+    if (!pool.connectionTracking || *pool.connectionTracking == Tracking::full ||
+        !readable(pointer))
       return;
     const std::string cure = "leave it out, or set it to full";
     if (layout.forwarding_known && layout.forwarding == Forwarding::nat)
@@ -147,8 +148,8 @@ class Validator {
                             "again by its hash"),
             cure);
     else if (limits_connections(layout))
-      fault(pointer, "maxConnections cannot do without full tracking: connections are counted by it",
-            cure);
+      fault(pointer,
+            "maxConnections cannot do without full tracking: connections are counted by it", cure);
   }
 
   /// The kernel's LRU hash, which such nat flows are kept in, throws flows out unseen.

@@ -60,7 +60,7 @@ struct TableImage {
   /// Maglev: the lookup table; otherwise each backend as often as its weight says, well mixed.
   model::Algorithm algorithm = model::Algorithm::maglev;
   model::Affinity affinity = model::Affinity::none;
-  bool tracked = false;  ///< direct return whose flows are all remembered
+  bool tracked = false;              ///< direct return whose flows are all remembered
   std::vector<std::uint16_t> slots;  ///< backend ids; empty: the pool has no enabled backend
   /// Of slots in transition; empty: none is. Otherwise one for each slot, 0 where it is settled, as
   /// planner/phases.hpp packs them.

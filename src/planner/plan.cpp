@@ -42,7 +42,8 @@ bool front_differs(const Image& before, const Image& after) {
            a.second.tracked == b.second.tracked;
   };
   return before.services != after.services || before.fragments != after.fragments ||
-         before.access != after.access || before.idle != after.idle || before.limit != after.limit ||
+         before.access != after.access || before.idle != after.idle ||
+         before.limit != after.limit ||
          !std::ranges::equal(before.tables, after.tables, same_range) ||
          reply_addresses(before) != reply_addresses(after) ||
          pool_forwarding(before) != pool_forwarding(after);
@@ -201,8 +202,8 @@ Result<Plan> make_plan(const Image& running, const model::Config& wanted,
   if (const auto& access = plan.after.access; access.entries && access.list != running.access.list)
     plan.steps.push_back(FillAccessList{access, access_entries(wanted.security)});
   if (front_differs(running, plan.after))
-    plan.steps.push_back(
-        SwapFront{plan.after.services, plan.after.fragments, plan.after.access, plan.after.idle, plan.after.limit});
+    plan.steps.push_back(SwapFront{plan.after.services, plan.after.fragments, plan.after.access,
+                                   plan.after.idle, plan.after.limit});
   add_take_over_steps(plan, running);
   add_forget_flows_steps(plan, running, wanted);
   add_forget_steps(plan, running);

@@ -127,9 +127,9 @@ Result<planner::Program> describe(const Maps& maps, const Fd& program) {
 }  // namespace
 
 void Attachments::forget(const std::string& interface) {
-  for (const auto& path : {folder_.link(interface), folder_.program(interface),
-                           folder_.previous(interface), folder_.incoming(interface),
-                           folder_.marking(interface), folder_.marking_clsact(interface)})
+  for (const auto& path :
+       {folder_.link(interface), folder_.program(interface), folder_.previous(interface),
+        folder_.incoming(interface), folder_.marking(interface), folder_.marking_clsact(interface)})
     unpin(path);
   attached_.erase(interface);
 }

@@ -42,8 +42,7 @@ class Loader::Transaction {
   explicit Transaction(Loader& loader)
       : loader_(loader), active_(loader.maps_.control().active),
         backends_(copy(loader.maps_.backend_pool())), loads_(loader.maps_.loads()),
-        rates_(rates(loader.maps_.limits())),
-        backend_labels_(copy(loader.maps_.backend_labels())),
+        rates_(rates(loader.maps_.limits())), backend_labels_(copy(loader.maps_.backend_labels())),
         service_labels_(copy(loader.maps_.service_labels())),
         table_labels_(copy(loader.maps_.table_labels())),
         interfaces_(loader.attachments_.running()), programs_(loader.attachments_.programs()) {}
