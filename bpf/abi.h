@@ -498,7 +498,7 @@ static inline __attribute__((always_inline)) int sl_flow_counts(__u64 value)
 }
 
 #define SL_REPLY_ANSWERED 1u /* the forward entry knows that the backend answered */
-#define SL_REPLY_TICK 2u     /* bit 2 of the epoch when the forward entry was told last that replies go on */
+#define SL_REPLY_TICK 2u     /* from here on six bits: the epoch / 4 when the forward entry was told last that replies go on */
 
 /* The ways back to clients: the frames' addresses and the interface, of each router that packets come from. */
 #define SL_WAY_IDLE 90000 /* seconds; longer than any flow may be silent */
