@@ -24,7 +24,7 @@ refused 'weight 0' '{"l4_backends": [{"ip": "10.0.1.11", "weight": 0}]}' 422 /l4
 refused 'weight 101' '{"l4_backends": [{"ip": "10.0.1.11", "weight": 101}]}' 422 /l4_backends/0/weight
 refused 'a weight that is a text' '{"l4_backends": [{"ip": "10.0.1.11", "weight": "5"}]}' 422 /l4_backends/0/weight
 refused 'a weight that is no whole number' '{"l4_backends": [{"ip": "10.0.1.11", "weight": 1.5}]}' 422 /l4_backends/0/weight
-refused 'port 0' '{"services": [{"name": "web", "address": "10.0.0.100", "port": 0, "pool": "default"}]}' 422 /services/0/port
+refused 'a range that begins with port 0' '{"services": [{"name": "web", "address": "10.0.0.100", "port": 0, "portEnd": 9, "pool": "default"}]}' 422 /services/0/portEnd
 refused 'port 65536' '{"services": [{"name": "web", "address": "10.0.0.100", "port": 65536, "pool": "default"}]}' 422 /services/0/port
 refused 'a missing field' '{"services": [{"name": "web", "address": "10.0.0.100", "pool": "default"}]}' 422 /services/0/port
 refused 'an address that is none' '{"l4_backends": ["10.0.1.300"]}' 422 /l4_backends/0
@@ -39,7 +39,7 @@ refused 'an interface that does not exist' '{"xdp": {"interfaces": [{"name": "et
 refused 'a mode that is none' '{"xdp": {"interfaces": [{"name": "eth0", "mode": "NATIVE"}]}}' 422 /xdp/interfaces/0/mode
 refused 'a table size that is none' '{"maglev": {"tableSize": 1000}}' 422 /maglev/tableSize
 refused 'nat from a VIP' "{$web, \"nat\": {\"sourceAddresses\": [\"10.0.0.100\"]}}" 422 /nat/sourceAddresses/0
-refused 'everything at once' '{"servces": 1, "services": [{"name": "web", "address": "10.0.0.999", "port": 0, "pool": "nope"}], "l4_backends": [{"ip": "10.0.1.11", "weight": 0}, "10.0.1.12", "10.0.1.12"], "xdp": {"interfaces": [{"name": "eth9"}]}}' \
+refused 'everything at once' '{"servces": 1, "services": [{"name": "web", "address": "10.0.0.999", "port": 65536, "pool": "nope"}], "l4_backends": [{"ip": "10.0.1.11", "weight": 0}, "10.0.1.12", "10.0.1.12"], "xdp": {"interfaces": [{"name": "eth9"}]}}' \
   422 '/services/0/address /services/0/port /l4_backends/0/weight /servces /l4_backends/2 /services/0/pool /xdp/interfaces/0/name'
 jq -nc '{l4_backends: [range(4096) | {ip: "10.1.\(. / 256 | floor).\(. % 256)"}]}' >"$DIR/many"
 refused 'too many backends' "@$DIR/many" 422 /l4_backends
