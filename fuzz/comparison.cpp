@@ -4,6 +4,7 @@
 #include <cstring>
 #include <fstream>
 
+#include "dataplane/names.hpp"
 #include "host/program.h"
 #include "worlds.hpp"
 
@@ -38,38 +39,6 @@ std::string hex(Bytes bytes) {
   return text;
 }
 
-const char* const reason_names[] = {"not-ip",
-                                    "not-ours",
-                                    "no-service",
-                                    "fragment",
-                                    "icmp",
-                                    "other-protocol",
-                                    "truncated",
-                                    "malformed",
-                                    "unknown-reply",
-                                    "no-backend",
-                                    "unresolved",
-                                    "too-big",
-                                    "no-port",
-                                    "flow-table-full",
-                                    "no-headroom",
-                                    "extension-chain",
-                                    "family-mismatch",
-                                    "fragment-early",
-                                    "denied",
-                                    "connection-limit",
-                                    "rate-limited",
-                                    "nat",
-                                    "nat-reply",
-                                    "dsr-l2",
-                                    "dsr-ipip4",
-                                    "dsr-ipip6",
-                                    "icmp-error",
-                                    "echo",
-                                    "too-big-told",
-                                    "bug"};
-static_assert(std::size(reason_names) == SL_REASON_COUNT);
-
 }  // namespace
 
 std::string Figures::text() const {
@@ -85,7 +54,7 @@ std::string Figures::text() const {
   for (int i = 0; i < SL_REASON_COUNT; i++) {
     seen += reasons[i] > 0;
     if (!reasons[i])
-      missing += std::string(" ") + reason_names[i];
+      missing += std::string(" ") + std::string(dataplane::reason_name(i));
   }
   text += ", " + std::to_string(seen) + " of " + std::to_string(int{SL_REASON_COUNT}) + " reasons";
   return missing.empty() ? text : text + " (not:" + missing + ")";

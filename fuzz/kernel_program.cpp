@@ -56,7 +56,10 @@ KernelProgram::KernelProgram(const std::string& object_file) : in_(4096), out_(4
       const std::string name = bpf_map__name(one);
       if (name.ends_with(".rodata")) {
         std::size_t size = 0;
-        std::memcpy(const_cast<void*>(bpf_map__initial_value(one, &size)), &i, sizeof i);
+        void* constants = const_cast<void*>(bpf_map__initial_value(one, &size));
+        if (size != sizeof i)
+          fail("there is another constant than the interface's place");
+        std::memcpy(constants, &i, sizeof i);
       } else if (i > 0) {
         bpf_map__reuse_fd(one,
                           bpf_map__fd(bpf_object__find_map_by_name(objects_[0], name.c_str())));

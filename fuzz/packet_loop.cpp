@@ -1,6 +1,5 @@
 // The program on the host against the model, as many frames as time allows: no sanitizers, inputs
 // from a seed. packet_loop [--seconds N] [--packets N] [--seed N] [--input FILE]
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -9,6 +8,7 @@
 
 #include "comparison.hpp"
 #include "random_input.hpp"
+#include "watch.hpp"
 
 namespace {
 
@@ -47,14 +47,8 @@ int main(int count, char** arguments) {
     std::puts(complaint.empty() ? "they agree" : complaint.c_str());
     return !complaint.empty();
   }
-  const auto start = std::chrono::steady_clock::now();
-  const auto passed = [&] {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  };
-  auto said = 0.0;
-  for (auto next = seed << 32; seconds ? passed() < static_cast<double>(seconds)
-                                       : comparison.figures().executions < packets;
-       next++) {
+  Watch watch(seconds, packets);
+  for (auto next = seed << 32; watch.goes_on(comparison.figures()); next++) {
     // Short ones begin anew more often, long ones remember more.
     const auto input = random_input(next, next % 8 ? 2000 : 20000);
     if (const auto complaint = comparison.run(input); !complaint.empty())
@@ -62,17 +56,12 @@ int main(int count, char** arguments) {
     if (next % 16 == 0)
       if (const auto complaint = comparison.compare_counters(); !complaint.empty())
         return fail(comparison, input, complaint);
-    if (passed() > said + 60) {
-      said = passed();
-      std::printf("%.0f s: %s\n", said, comparison.figures().text().c_str());
-      std::fflush(stdout);
-    }
   }
   if (const auto complaint = comparison.compare_counters(); !complaint.empty()) {
     std::puts(complaint.c_str());
     return 1;
   }
   std::printf("host and model agree: %s, %.0f a second\n", comparison.figures().text().c_str(),
-              static_cast<double>(comparison.figures().executions) / passed());
+              static_cast<double>(comparison.figures().executions) / watch.passed());
   return 0;
 }

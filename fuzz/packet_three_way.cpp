@@ -3,13 +3,13 @@
 // packet_three_way OBJECT [--seconds N] [--packets N] [--seed N]
 #include <bpf/libbpf.h>
 
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
 
 #include "kernel_program.hpp"
 #include "random_input.hpp"
+#include "watch.hpp"
 
 namespace {
 
@@ -18,14 +18,8 @@ using namespace sluice::fuzz;
 int run(const char* object, std::uint64_t seconds, std::uint64_t packets, std::uint64_t seed) {
   KernelProgram kernel(object);
   Comparison comparison(&kernel);
-  const auto start = std::chrono::steady_clock::now();
-  const auto passed = [&] {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  };
-  auto said = 0.0;
-  for (auto next = seed << 32; seconds ? passed() < static_cast<double>(seconds)
-                                       : comparison.figures().executions < packets;
-       next++) {
+  Watch watch(seconds, packets);
+  for (auto next = seed << 32; watch.goes_on(comparison.figures()); next++) {
     const auto input = random_input(next, seconds ? 20000 : 5000);
     auto complaint = comparison.run(input);
     if (complaint.empty())
@@ -34,15 +28,10 @@ int run(const char* object, std::uint64_t seconds, std::uint64_t packets, std::u
       std::puts(reproducer(input, complaint).c_str());
       return 1;
     }
-    if (passed() > said + 60) {
-      said = passed();
-      std::printf("%.0f s: %s\n", said, comparison.figures().text().c_str());
-      std::fflush(stdout);
-    }
   }
   std::printf("kernel, host and model agree: %s, %.0f a second\n",
               comparison.figures().text().c_str(),
-              static_cast<double>(comparison.figures().executions) / passed());
+              static_cast<double>(comparison.figures().executions) / watch.passed());
   return 0;
 }
 

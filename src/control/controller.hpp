@@ -109,8 +109,10 @@ class Controller {
   Result<model::Topology> look(const model::Config& wanted, std::chrono::milliseconds patience);
   Result<planner::Plan> plan_towards(const model::Config& wanted, const model::Topology& topology);
   Result<void> check_generation(const ChangeOptions& options) const;
-  /// Runs a plan that replaces programs, and says of each what is there now.
-  Result<Change> replace(Result<planner::Plan> plan, const ChangeOptions& options);
+  using PlanPrograms = std::function<Result<planner::Plan>(const planner::Image&,
+                                                           const planner::ProgramsByInterface&)>;
+  /// Makes and runs a plan that replaces programs, and says of each what is there now.
+  Result<Change> replace(const PlanPrograms& make, const ChangeOptions& options);
   Result<planner::ProgramsByInterface> programs_by_interface();
   void say_what_is_outdated();
   /// The part of change() after the edit.

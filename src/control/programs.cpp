@@ -61,30 +61,32 @@ Result<Change> Controller::reload_programs(const std::optional<std::string>& int
   }
   if (!found->problem.empty())
     return fail(Code::unsupported, found->problem);
-  auto running = dataplane_.running();
-  if (!running)
-    return fail(running.error());
-  auto programs = programs_by_interface();
-  if (!programs)
-    return fail(programs.error());
-  return replace(planner::plan_reload(*running, *programs, interface, version, found->version),
-                 options);
+  return replace(
+      [&](const planner::Image& running, const planner::ProgramsByInterface& programs) {
+        return planner::plan_reload(running, programs, interface, version, found->version);
+      },
+      options);
 }
 
 Result<Change> Controller::roll_back_programs(const std::optional<std::string>& interface,
                                               const ChangeOptions& options) {
+  return replace(
+      [&](const planner::Image& running, const planner::ProgramsByInterface& programs) {
+        return planner::plan_rollback(running, programs, interface);
+      },
+      options);
+}
+
+Result<Change> Controller::replace(const PlanPrograms& make, const ChangeOptions& options) {
+  if (auto current = check_generation(options); !current)
+    return fail(current.error());
   auto running = dataplane_.running();
   if (!running)
     return fail(running.error());
-  auto programs = programs_by_interface();
-  if (!programs)
-    return fail(programs.error());
-  return replace(planner::plan_rollback(*running, *programs, interface), options);
-}
-
-Result<Change> Controller::replace(Result<planner::Plan> plan, const ChangeOptions& options) {
-  if (auto current = check_generation(options); !current)
-    return fail(current.error());
+  auto there = programs_by_interface();
+  if (!there)
+    return fail(there.error());
+  auto plan = make(*running, *there);
   if (!plan)
     return fail(plan.error());
   Change change{generation_, !options.dry_run, std::move(*plan)};
