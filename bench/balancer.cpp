@@ -36,10 +36,11 @@ void serve(model::Config& config, const std::string& address, std::uint16_t port
 }
 
 void add_pool(model::Config& config, const std::string& name, model::Forwarding forwarding,
-              const std::string& prefix) {
+              const std::string& prefix, std::optional<model::Tracking> tracking) {
   model::Pool pool;
   pool.name = name;
   pool.forwarding = forwarding;
+  pool.connectionTracking = tracking;
   const int count = forwarding == model::Forwarding::nat ? nat_backends : backends;
   for (int i = 1; i <= count; i++) {
     model::Backend backend;
@@ -59,13 +60,17 @@ model::Config world(const std::string& interface) {
     model::Forwarding forwarding;
     std::uint16_t port;
   };
-  for (const auto& [name, forwarding, port] : {Kind{"ipip", model::Forwarding::dsr_ipip, ipip_port},
-                                               Kind{"l2", model::Forwarding::dsr_l2, l2_port},
-                                               Kind{"nat", model::Forwarding::nat, nat_port}}) {
+  for (const auto& [name, forwarding, port] :
+       {Kind{"ipip", model::Forwarding::dsr_ipip, ipip_port},
+        Kind{"l2", model::Forwarding::dsr_l2, l2_port},
+        Kind{"nat", model::Forwarding::nat, nat_port},
+        Kind{"tracked", model::Forwarding::dsr_ipip, tracked_port}}) {
     const std::string pool4 = std::string(name) + "4", pool6 = std::string(name) + "6";
     const auto net = std::to_string(port);
-    add_pool(config, pool4, forwarding, "10." + net + ".0.");
-    add_pool(config, pool6, forwarding, "fd00:" + net + "::");
+    const auto tracking =
+        port == tracked_port ? std::optional(model::Tracking::full) : std::nullopt;
+    add_pool(config, pool4, forwarding, "10." + net + ".0.", tracking);
+    add_pool(config, pool6, forwarding, "fd00:" + net + "::", tracking);
     serve(config, vip, port, pool4);
     serve(config, vip6, port, pool6);
   }

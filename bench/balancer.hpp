@@ -22,6 +22,7 @@ enum Port : std::uint16_t {
   ipip_port = 80,
   l2_port = 81,
   nat_port = 82,
+  tracked_port = 83,  ///< dsr-ipip whose flows are all remembered
 };
 
 /// Writes what went wrong to standard error and ends the process with 1.

@@ -37,10 +37,17 @@ void run(const Balancer& balancer, Object& driver, const FrameOptions& options,
 }
 
 /// What the driver makes of a flow's number.
-drive_flow client(std::uint32_t flow) {
+drive_flow client(std::uint32_t flow, std::uint16_t port) {
   return {.source = htonl(0x0a400000u + (flow >> 14)),
           .ports = htons(static_cast<std::uint16_t>(1024 + (flow & 0x3fff))) |
-                   std::uint32_t{htons(nat_port)} << 16};
+                   std::uint32_t{htons(port)} << 16};
+}
+
+std::vector<drive_flow> clients_of(std::uint32_t first, std::uint32_t count, std::uint16_t port) {
+  std::vector<drive_flow> clients;
+  for (std::uint32_t i = 0; i < count; i++)
+    clients.push_back(client(first + i, port));
+  return clients;
 }
 
 /// The answers to all flows of a table.
@@ -79,9 +86,7 @@ std::vector<drive_flow> padded(std::vector<drive_flow> flows, std::uint32_t coun
 std::vector<drive_flow> establish(const Balancer& balancer, Object& driver, std::uint32_t count) {
   const auto size = std::min(count, batch);
   for (std::uint32_t first = 0; first < count; first += size) {
-    std::vector<drive_flow> clients;
-    for (std::uint32_t i = 0; i < size; i++)
-      clients.push_back(client(first + i));
+    const auto clients = clients_of(first, size, nat_port);
     run(balancer, driver, {.to = vip, .port = nat_port, .syn = true}, clients);
     run(balancer, driver, {.to = nat_source, .from = "10.82.0.1"},
         padded(replies_in(balancer, ".bss.opening", SL_OPENING_BITS), size));
@@ -90,6 +95,15 @@ std::vector<drive_flow> establish(const Balancer& balancer, Object& driver, std:
   const auto replies = replies_in(balancer, ".bss.flows", SL_FLOW_BITS);
   std::fprintf(stderr, "bench: %zu of %u nat flows are established\n", replies.size(), count);
   return padded(replies, count);
+}
+
+void establish_tracked(const Balancer& balancer, Object& driver, std::uint32_t count) {
+  const auto size = std::min(count, batch);
+  for (std::uint32_t first = 0; first < count; first += size) {
+    const auto clients = clients_of(first, size, tracked_port);
+    run(balancer, driver, {.to = vip, .port = tracked_port, .syn = true}, clients);
+    run(balancer, driver, {.to = vip, .port = tracked_port}, clients);
+  }
 }
 
 }  // namespace sluice::bench

@@ -1,4 +1,5 @@
-// Connections for the benchmarks of nat: opened, answered and acknowledged through the program.
+// Connections for the benchmarks of nat and of full tracking: opened, answered where replies are
+// seen, and acknowledged through the program.
 #pragma once
 
 #include <vector>
@@ -12,5 +13,8 @@ namespace sluice::bench {
 /// @param count a power of two
 /// @return the packets that backends answer with
 std::vector<drive_flow> establish(const Balancer& balancer, Object& driver, std::uint32_t count);
+
+/// The same with direct return, where nobody sees an answer.
+void establish_tracked(const Balancer& balancer, Object& driver, std::uint32_t count);
 
 }  // namespace sluice::bench

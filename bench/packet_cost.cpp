@@ -34,6 +34,7 @@ struct Case {
 
 /// `flows` of a case with four counts of them: 1, 1k, 128k, 1M.
 constexpr std::uint32_t flow_counts[] = {1, 1024, 131072, 1048576};
+constexpr std::uint32_t tracked_flows = 131072;
 
 std::vector<Case> cases(const Balancer& balancer, const Object& floor) {
   const Frame plain = make_frame({.to = vip});
@@ -55,6 +56,11 @@ std::vector<Case> cases(const Balancer& balancer, const Object& floor) {
   add("dsr-ipip, IPv6", subject, {.to = vip6, .port = ipip_port});
   add("dsr-l2", subject, {.to = vip, .port = l2_port});
   add("dsr-l2, IPv6", subject, {.to = vip6, .port = l2_port});
+  // Beside a million nat flows there is no room for as many others.
+  for (const auto flows : flow_counts)
+    if (flows <= tracked_flows)
+      all.push_back(
+          {"dsr-ipip, tracked", flows, subject, make_frame({.to = vip, .port = tracked_port})});
   add("nat", subject, {.to = vip, .port = nat_port});
   add("nat, reply", subject, {.to = nat_source, .from = "10.82.0.1"});
   for (auto& one : all)
@@ -129,6 +135,8 @@ int main(int argc, char** argv) {
     return !one.name.starts_with("driver") && !one.name.starts_with("floor") &&
            !std::regex_search(one.name, only);
   });
+  if (std::ranges::any_of(all, [](const Case& one) { return one.name == "dsr-ipip, tracked"; }))
+    establish_tracked(balancer, driver, tracked_flows);
   if (std::ranges::any_of(all, [](const Case& one) { return one.name.starts_with("nat"); }))
     std::ranges::copy(establish(balancer, driver, flow_counts[3]),
                       driver.memory<drive_flow>(".bss.listed"));
