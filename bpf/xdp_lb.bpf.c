@@ -12,6 +12,7 @@
 #include "stages/service.h"
 #include "stages/access.h"
 #include "stages/parse.h"
+#include "stages/backend.h"
 #include "stages/transition.h"
 #include "stages/select.h"
 #include "stages/flow_table.h"

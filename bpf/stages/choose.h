@@ -90,7 +90,7 @@ separate __u32 backend_of_client(struct packet *packet)
 	if (!packet || !find_flow(client_key(packet, 0) | SL_CLIENT_SIDE, &client) || is_flow_over(client.value))
 		return 0;
 	id = backend_of(&client);
-	return is_alive(id) && !is_full(id) ? id : 0;
+	return is_alive(id) && load_of(id)->weight && !is_full(id) ? id : 0;
 }
 
 /* A client whose flow goes on is remembered; only then, so that a flood of SYNs makes nothing stay. */

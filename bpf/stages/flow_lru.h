@@ -178,8 +178,20 @@ separate int tell_other_direction(struct sl_flow_key *key, struct sl_flow *flow)
 	return 0;
 }
 
+/* Is the port of ours one of a flow in the other table? */
+separate int is_claimed_in_table(struct sl_flow_key *key)
+{
+	struct entry reply = {};
+
+	return key && find_flow(reply_key(key->source[0], key->source_port, key->protocol == TCP,
+					  bpf_ntohs(key->destination_port)), &reply);
+}
+
+#define PRESERVE 1 /* the client's port is the source port */
+#define SHARED 2   /* ports are given by nat4.h as well: see claim_port4 */
+
 /* Claims a source port by inserting the reply's entry. GO_ON, or an end. */
-separate int claim_port(struct sl_flow_key *reply_key, struct sl_flow *reply, __u64 hash, int preserve)
+separate int claim_port(struct sl_flow_key *reply_key, struct sl_flow *reply, __u64 hash, int how)
 {
 	__u32 ports = SL_NAT_LAST_PORT - SL_NAT_FIRST_PORT + 1;
 	__u32 start = (__u32)hash % ports, step = (__u32)(hash >> 32) % (ports - 1) + 1;
@@ -187,7 +199,7 @@ separate int claim_port(struct sl_flow_key *reply_key, struct sl_flow *reply, __
 	if (!reply_key || !reply)
 		return BUG;
 	for (int i = 0; i < PORT_TRIES; i++) {
-		if (!preserve) {
+		if (!(how & PRESERVE)) {
 			reply_key->destination_port = bpf_htons(SL_NAT_FIRST_PORT + start);
 			start = (start + step) % ports;
 		}
@@ -202,11 +214,15 @@ separate int claim_port(struct sl_flow_key *reply_key, struct sl_flow *reply, __
 				refused = bpf_map_update_elem(&nat_flows, reply_key, reply, BPF_NOEXIST);
 			}
 		}
-		if (!refused)
-			return GO_ON;
+		if (!refused) {
+			if (!(how & SHARED) || !is_claimed_in_table(reply_key))
+				return GO_ON;
+			bpf_map_delete_elem(&nat_flows, reply_key);
+			continue;
+		}
 		if (refused != -EEXIST)
 			return DROP(FLOW_TABLE_FULL);
-		if (preserve)
+		if (how & PRESERVE)
 			break;
 	}
 	return DROP(NO_PORT);
@@ -268,7 +284,8 @@ separate int new_flow(struct xdp_md *ctx, struct packet *packet, struct sl_flow_
 	draft->entry.destination_port = key->source_port;
 	__builtin_memcpy(draft->entry.ethernet, data + 6, 6);
 	__builtin_memcpy(draft->entry.ethernet + 6, data, 6);
-	end = claim_port(&draft->reply_key, &draft->entry, packet->hash, preserve);
+	end = claim_port(&draft->reply_key, &draft->entry, packet->hash,
+			 preserve ? PRESERVE : packet->flags & SL_SERVICE_SHARES_PORTS ? SHARED : 0);
 	if (end != GO_ON)
 		return end;
 

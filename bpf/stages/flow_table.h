@@ -338,6 +338,19 @@ separate int leave_place(struct entry *forward, __u32 place)
 	return 0;
 }
 
+/* A flow that goes on moves to the large table. Where that has no room it stays, and may yield to a flood. Returns whether it
+ * has moved. */
+stage int establish(struct entry *flow)
+{
+	__u32 from = flow->place, place = insert(flow, 0);
+
+	if (place & TAKEN)
+		return 0;
+	leave_place(flow, from);
+	flow->place = place;
+	return 1;
+}
+
 /* Finds the entry of an established flow in the line where it should be. Returns whether it is there. */
 stage int find_at_home(struct entry *entry)
 {
@@ -366,6 +379,13 @@ struct errand {
 };
 _Static_assert(sizeof(struct errand) <= sizeof(((struct sl_stats *)0)->scratch), "errands fit the scratch");
 _Static_assert(sizeof(struct packet) <= sizeof(((struct sl_stats *)0)->slow), "packets fit their place");
+
+/* The key of the replies to a port of ours. */
+stage __u64 reply_key(__be32 address, __be16 port, int tcp, __u16 our_port)
+{
+	return (__u64)address << 32 | (__u32)port << 16 | SL_REPLY_SIDE | (tcp ? SL_REPLY_TCP : 0) |
+	       ((our_port - SL_NAT_FIRST_PORT) & 0x3fff);
+}
 
 /* ---- clients and their keys ---- */
 

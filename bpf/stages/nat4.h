@@ -18,12 +18,6 @@ stage __be16 backend_port(const struct sl_backend *backend, __be16 service_port)
 	return backend->port ? backend->port : service_port;
 }
 
-stage __u64 reply_key(__be32 address, __be16 port, int tcp, __u16 our_port)
-{
-	return (__u64)address << 32 | (__u32)port << 16 | SL_REPLY_SIDE | (tcp ? SL_REPLY_TCP : 0) |
-	       ((our_port - SL_NAT_FIRST_PORT) & 0x3fff);
-}
-
 /* The key of the reply that belongs to a flow. 0 where its backend has gone. */
 separate __u64 reply_key_of(const struct entry *forward)
 {
@@ -73,9 +67,32 @@ separate int change_way(struct xdp_md *ctx, struct entry *forward)
 
 /* ---- once in a flow's life ---- */
 
-/* Gives a new flow a port of ours, by inserting the reply's entry; reply->key is set but for the port. Returns the port; 0 if
- * none is free. */
-separate __u32 claim_port4(struct entry *reply, __u64 hash)
+/* Do replies with this key belong to a flow in nat_flows? */
+separate int is_claimed_there(struct entry *reply)
+{
+	__u32 zero = 0, id;
+	struct draft *draft = bpf_map_lookup_elem(&drafts, &zero);
+
+	if (!draft || !reply)
+		return 0;
+	id = reply->more >> 16;
+	struct sl_backend *backend = bpf_map_lookup_elem(&backend_pool, &id);
+
+	if (!backend)
+		return 0;
+	__builtin_memset(&draft->reply_key, 0, sizeof(draft->reply_key));
+	draft->reply_key.source[0] = reply->key >> 32;
+	draft->reply_key.source_port = reply->key >> 16;
+	draft->reply_key.destination[0] = backend->source[0];
+	draft->reply_key.destination_port = bpf_htons(SL_NAT_FIRST_PORT + ((__u32)reply->key & 0x3fff));
+	draft->reply_key.protocol = reply->key & SL_REPLY_TCP ? TCP : UDP;
+	return bpf_map_lookup_elem(&nat_flows, &draft->reply_key) != 0;
+}
+
+/* Gives a new flow a port of ours, by inserting the reply's entry; reply->key is set but for the port. With `shared` the port
+ * must not be one of a flow in nat_flows either: both look after their own entry stands (flow_lru.h), so that of two at once at
+ * least one sees the other's. Returns the port; 0 if none is free. */
+separate __u32 claim_port4(struct entry *reply, __u64 hash, int shared)
 {
 	__u32 ports = SL_NAT_LAST_PORT - SL_NAT_FIRST_PORT + 1;
 	__u32 offset = (__u32)hash % ports, step = (__u32)(hash >> 32) % (ports - 1) + 1;
@@ -99,12 +116,13 @@ separate __u32 claim_port4(struct entry *reply, __u64 hash)
 			continue;
 		/* Established flows are looked at after the own entry stands: one that is just being promoted has an
 		 * entry there before it leaves this table. */
-		if (!read_place(find_in_group(reply->key, home_of(reply->key, 0)), reply->key, &other)) {
+		if (read_place(find_in_group(reply->key, home_of(reply->key, 0)), reply->key, &other)) {
+			if (is_entry_over(other.key, other.value))
+				swap_value(other.place, other.value, 0);
+		} else if (!shared || !is_claimed_there(reply)) {
 			reply->place = place;
 			return SL_NAT_FIRST_PORT + (__u32)(reply->key & 0x3fff);
 		}
-		if (is_entry_over(other.key, other.value))
-			swap_value(other.place, other.value, 0);
 		swap_value(place, reply->value, 0);
 	}
 	return 0;
@@ -135,7 +153,8 @@ stage int open_flow4(struct xdp_md *ctx, struct errand *errand, __u32 *chosen)
 	reply.value = errand->flow.key;
 	reply.more = id << 16 | way << 8;
 	/* Flows of one client may share their hash, but should not look for ports in the same places. */
-	port = claim_port4(&reply, sl_mix(errand->packet.hash ^ errand->packet.ports));
+	port = claim_port4(&reply, sl_mix(errand->packet.hash ^ errand->packet.ports),
+			   errand->packet.flags & SL_SERVICE_SHARES_PORTS);
 	if (!port) {
 		leave(id);
 		return DROP(NO_PORT);
@@ -156,29 +175,18 @@ stage int open_flow4(struct xdp_md *ctx, struct errand *errand, __u32 *chosen)
 	return DROP(FLOW_TABLE_FULL);
 }
 
-/* A flow that was answered and goes on moves to the large table. Where that has no room it stays, and may yield to a flood. */
+/* A flow that was answered and goes on moves to the large table, its reply first. */
 separate int promote4(struct entry *forward)
 {
 	struct entry reply = {};
-	__u32 from, place;
 	__u64 key;
 
 	if (!forward)
 		return 0;
-	from = forward->place;
 	key = reply_key_of(forward);
 	if (!key || !find_flow(key, &reply) || !(reply.place & IN_OPENING))
 		return 0;
-	place = insert(&reply, 0);
-	if (place & TAKEN)
-		return 0;
-	swap_value(reply.place, reply.value, 0);
-	place = insert(forward, 0);
-	if (place & TAKEN)
-		return 0;
-	leave_place(forward, from);
-	forward->place = place;
-	return 1;
+	return establish(&reply) && establish(forward);
 }
 
 /* A client's packet that may change its flow. Returns whether the flow goes on; *closed is set by what closes it. */

@@ -24,18 +24,4 @@ stage int select_backend(const struct packet *packet, __u32 *id)
 	return GO_ON;
 }
 
-/* Is there such a backend, and may it have flows? */
-stage int is_in_use(const struct sl_backend *backend)
-{
-	return (backend->flags & (SL_BACKEND_PRESENT | SL_BACKEND_DISABLED)) == SL_BACKEND_PRESENT;
-}
-
-/* Why nothing of this length can be sent to the backend. */
-static __noinline int refusal(const struct sl_backend *backend)
-{
-	if (!backend || !is_in_use(backend))
-		return DROP(NO_BACKEND);
-	return backend->flags & SL_BACKEND_RESOLVED ? DROP(TOO_BIG) : DROP(UNRESOLVED);
-}
-
 #endif

@@ -7,22 +7,6 @@
 #ifndef SLUICE_TRACK_H
 #define SLUICE_TRACK_H
 
-/* A flow that goes on moves to the large table. Where that has no room it stays, and may yield to a flood. */
-stage int promote(struct entry *flow)
-{
-	__u32 from, place;
-
-	if (!flow)
-		return 0;
-	from = flow->place;
-	place = insert(flow, 0);
-	if (place & TAKEN)
-		return 0;
-	leave_place(flow, from);
-	flow->place = place;
-	return 1;
-}
-
 /* A packet that may change its flow. Returns whether the flow goes on; *closed is set by what closes it. */
 separate int attend(struct entry *flow, __u32 tcp_flags, __u32 protocol, __u32 *closed)
 {
@@ -51,7 +35,7 @@ separate int attend(struct entry *flow, __u32 tcp_flags, __u32 protocol, __u32 *
 		*closed = value & ~flow->value & SL_FLOW4_CLOSED;
 		flow->value = value;
 		if (value & SL_FLOW4_ESTABLISHED && flow->place & IN_OPENING)
-			promote(flow);
+			establish(flow);
 	}
 	return 1;
 }

@@ -21,13 +21,6 @@ stage enum kind kind_of(const struct packet *packet)
 	return packet->tcp_flags & (TCP_FIN | TCP_RST) && !(packet->flags & SL_SERVICE_AFFINE) ? CLOSING : ONWARD;
 }
 
-stage int is_alive(__u32 id)
-{
-	struct sl_backend *backend = bpf_map_lookup_elem(&backend_pool, &id);
-
-	return backend && sl_room(backend);
-}
-
 stage __u32 record_epoch(void)
 {
 	return control.epoch / SL_RECORD_EPOCH;

@@ -83,8 +83,14 @@ ChangeReply view_of(const control::Change& change) {
 }
 
 StatsView stats_view(const model::Config& config, const dataplane::Counters& counters) {
+  const auto& tracking = counters.tracking;
   StatsView view{
-      .timestamp = now_ms(), .totals = {}, .interfaces = {}, .services = {}, .backends = {}};
+      .timestamp = now_ms(),
+      .totals = {},
+      .tracking = {tracking.looked_up, tracking.recorded, tracking.refused, tracking.untracked},
+      .interfaces = {},
+      .services = {},
+      .backends = {}};
   for (const auto& [name, verdicts] : counters.interfaces) {
     view.interfaces.push_back(interface_stats(name, verdicts));
     view.totals.packets += view.interfaces.back().packets;

@@ -171,14 +171,22 @@ BOOST_DESCRIBE_STRUCT(BackendStats, (),
                       (id, pool, ip, port, packets, bytes, replyPackets, replyBytes, opened, closed,
                        dropped, unresolved, activeConnections))
 
+/// Flows on slots that change hands are recorded; `untracked` are packets of flows that are to be
+/// tracked in full and found no place.
+struct TrackingView {
+  std::uint64_t lookedUp = 0, recorded = 0, refused = 0, untracked = 0;
+};
+BOOST_DESCRIBE_STRUCT(TrackingView, (), (lookedUp, recorded, refused, untracked))
+
 struct StatsView {
   std::int64_t timestamp = 0;  ///< ms since the epoch
   TotalsView totals;
+  TrackingView tracking;
   std::vector<InterfaceStats> interfaces;
   std::vector<ServiceStats> services;
   std::vector<BackendStats> backends;
 };
-BOOST_DESCRIBE_STRUCT(StatsView, (), (timestamp, totals, interfaces, services, backends))
+BOOST_DESCRIBE_STRUCT(StatsView, (), (timestamp, totals, tracking, interfaces, services, backends))
 
 struct InterfaceStatus {
   std::string name;

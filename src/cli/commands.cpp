@@ -251,7 +251,7 @@ class Commands {
                  [&](View view) { return render_pools(view, session.colour); });
     });
     struct New {
-      std::string name, forwarding;
+      std::string name, forwarding, algorithm, tracking, affinity;
       bool preserve = false;
       unsigned table_size = 0, hash_functions = 0;
     };
@@ -259,14 +259,21 @@ class Commands {
     auto* add = pool->add_subcommand("add", "add a pool");
     add->add_option("NAME", wanted->name)->required();
     add->add_option("--forwarding", wanted->forwarding, "nat, dsr-l2 or dsr-ipip");
+    add->add_option("--algorithm", wanted->algorithm, "maglev, roundRobin or leastConnections");
+    add->add_option("--connection-tracking", wanted->tracking, "off, exceptions or full");
+    add->add_option("--affinity", wanted->affinity, "none, or source: a client stays");
     add->add_flag("--preserve-client-address", wanted->preserve, "nat: backends see the client");
     add->add_option("--table-size", wanted->table_size, "65537, 131071 or 262139");
     add->add_option("--hash-functions", wanted->hash_functions, "1 to 10");
     auto options = add_write_options(add);
     on(add, [=](Session& session) {
       json::object body{{"name", wanted->name}};
-      if (!wanted->forwarding.empty())
-        body["forwarding"] = wanted->forwarding;
+      for (const auto& [field, value] : {std::pair{"forwarding", wanted->forwarding},
+                                         {"algorithm", wanted->algorithm},
+                                         {"connectionTracking", wanted->tracking},
+                                         {"affinity", wanted->affinity}})
+        if (!value.empty())
+          body[field] = value;
       if (wanted->preserve)
         body["preserveClientAddress"] = true;
       if (wanted->table_size)

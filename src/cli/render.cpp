@@ -170,10 +170,14 @@ std::string render_services(View services, bool colour) {
 }
 
 std::string render_pools(View pools, bool colour) {
-  Table table{"NAME", "FORWARDING", "CLIENT ADDRESS", ">SLOTS", ">HASH FUNCTIONS", ">BACKENDS"};
+  Table table{"NAME",           "FORWARDING", "ALGORITHM",       "TRACKING",
+              "CLIENT ADDRESS", ">SLOTS",     ">HASH FUNCTIONS", ">BACKENDS"};
   for (const View pool : pools.items()) {
     const View preserve = pool["preserveClientAddress"];
+    const auto algorithm = pool["algorithm"].text();
     table.add({pool["name"].text(), or_dash(pool["forwarding"].text()),
+               or_dash(pool["affinity"].text() == "source" ? algorithm + ", by client" : algorithm),
+               or_dash(pool["connectionTracking"].text()),
                preserve ? (preserve.flag() ? "preserved" : "replaced") : "-",
                or_dash(pool["tableSize"].text()), or_dash(pool["hashFunctions"].text()),
                std::to_string(pool["backends"].items().size())});

@@ -32,12 +32,21 @@ struct Traffic {
   std::uint32_t active = 0;  ///< backends only: flows now, of those that are tracked in full
 };
 
+/// What was written down of flows, and what found no place.
+struct TrackingCount {
+  std::uint64_t looked_up = 0;  ///< packets of slots in transition
+  std::uint64_t recorded = 0;   ///< flows on such slots that were written down
+  std::uint64_t refused = 0;    ///< and that found no place
+  std::uint64_t untracked = 0;  ///< packets of flows that are to be tracked in full and are not
+};
+
 /// Summed over all CPUs, since the maps were made.
 struct Counters {
   std::map<std::string, std::vector<VerdictCount>>
       interfaces;  ///< attached ones, by name; only counts above zero
   std::map<planner::ServiceKey, Traffic> services;
   std::map<planner::BackendKey, Traffic> backends;
+  TrackingCount tracking;
 };
 
 /// What BE-07 asks of the loader: packets that XDP saw, their bytes, and how many it dropped

@@ -36,6 +36,7 @@ struct BackendImage {
   model::Forwarding forwarding = model::Forwarding::nat;
   bool preserve_client_address = false;
   bool enabled = true;  ///< false: its flows move to others
+  bool drain = false;   ///< it gets no new flow
   std::uint16_t weight = 1;
   std::uint32_t max_connections = 0;  ///< 0: any number
   /// Way out. Of the names and texts in it only what the kernel's map holds counts: ifindex, MACs,

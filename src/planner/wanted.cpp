@@ -111,6 +111,7 @@ class Builder {
       BackendImage entry{.forwarding = pool.forwarding,
                          .preserve_client_address = pool.preserve_client_address,
                          .enabled = backend.enabled,
+                         .drain = backend.drain,
                          .weight = backend.weight,
                          .max_connections = backend.maxConnections.value_or(0),
                          .limit = limit_of(backend)};

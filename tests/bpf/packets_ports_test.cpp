@@ -1,5 +1,7 @@
 // Services for a range of ports and for every port: which one a packet meets, and that the port
 // that the client asked for stays.
+#include <set>
+
 #include "packets_fixture.hpp"
 
 namespace sluice::test {
@@ -101,6 +103,23 @@ TEST_P(PacketPorts, NatKeepsThePortThatTheClientAskedFor) {
     EXPECT_TRUE(out6 == expected6.bytes()) << dump(out6, expected6.bytes());
   }
   EXPECT_EQ(counted(9000, 9009).opened, 2u);
+}
+
+TEST_P(PacketPorts, ARangeAndASinglePortOfOneBackendNeverShareAPortOfOurs) {
+  // Their flows are remembered in two tables, but a reply tells only backend and our port.
+  config_.services.push_back(test::service("single", vip, 9001, "p" + std::to_string(nat_port)));
+  apply(config_, topology_);
+  std::set<int> given;
+  for (std::uint16_t port = 1; port <= 2500; port++)
+    for (const char* address : {vip, wide}) {
+      const auto outcome =
+          run("in0", from_router().ip(client, address).tcp(port, 9001, syn).bytes());
+      ASSERT_GE(outcome.verdict, 3u) << "flow " << port << " to " << address;
+      ASSERT_EQ(Bytes(outcome.packet.begin() + 36, outcome.packet.begin() + 38),
+                (Bytes{9001 >> 8, 9001 & 0xff}));
+      EXPECT_TRUE(given.insert(outcome.packet[34] << 8 | outcome.packet[35]).second)
+          << "two clients would get each other's answers";
+    }
 }
 
 TEST_P(PacketPorts, OneClientPortToTwoPortsOfARangeIsTwoFlows) {

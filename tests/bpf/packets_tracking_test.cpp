@@ -122,7 +122,7 @@ class PacketTracking : public PacketTest {
   }
 
   /// Puts a flow of another service into every free place of a table.
-  void fill(const char* name, int bits, std::uint32_t flags) {
+  void fill(const char* name, int bits, std::uint32_t flags, std::uint64_t value = 0) {
     const Fd map(bpf_obj_get(folder().map(name).c_str()));
     const std::size_t bytes = sizeof(sl_flow_line) << bits;
     void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, map.get(), 0);
@@ -132,8 +132,9 @@ class PacketTracking : public PacketTest {
       for (int way = 0; way < SL_FLOW_WAYS; way++)
         if (!line.value[way]) {
           line.key[way] = SL_FORWARD_KEY(++client, 1, SL_MAX_SERVICES - 1);
-          line.value[way] = std::uint64_t{SL_MAX_BACKENDS - 1} << 48 |
-                            std::uint64_t{now_ & 0xffffff} << 8 | flags;
+          line.value[way] = value ? value
+                                  : std::uint64_t{SL_MAX_BACKENDS - 1} << 48 |
+                                        std::uint64_t{now_ & 0xffffff} << 8 | flags;
         }
     munmap(memory, bytes);
   }
@@ -325,6 +326,18 @@ TEST_P(PacketTracking, AClientThatTakesTurnsStaysUntilItWasSilent) {
       << "a home, be it a new one";
 }
 
+TEST_P(PacketTracking, AClientDoesNotStayWithABackendThatDrains) {
+  pool().affinity = model::Affinity::source;
+  change();
+  const int home = open_flow(1000);
+  pool().backends[static_cast<std::size_t>(home - 100)].drain = true;
+  change();
+  EXPECT_EQ(tcp(1000, ack), home) << "its flow does";
+  const int other = open_flow(1001);
+  EXPECT_NE(other, home);
+  EXPECT_EQ(open_flow(1002), other);
+}
+
 TEST_P(PacketTracking, AFlowIsForgottenAfterItsTimeoutAndNotBefore) {
   use(model::Algorithm::roundRobin);
   config_.xdp.flowTimeouts = {.tcpOpenSeconds = 100, .tcpClosingSeconds = 20, .udpSeconds = 30};
@@ -397,6 +410,23 @@ TEST_P(PacketTracking, FullTablesRefuseNobodyAndThrowNoEstablishedFlowOut) {
   }
   for (const auto& [port, backend] : home)
     EXPECT_EQ(tcp(port, ack), backend) << "an established flow has lost its place";
+}
+
+TEST_P(PacketTracking, AFlowThatFindsNoPlaceGoesByItsHash) {
+  use(model::Algorithm::roundRobin);
+  fill(".bss.opening", SL_OPENING_BITS, 0, SL_FLOW_CLAIMED);  // as if all were just being written
+  std::map<int, int> flows;
+  for (std::uint16_t port = 1000; port < 1060; port++) {
+    const int backend = tcp(port, syn);
+    flows[backend]++;
+    for (int i = 0; i < 3; i++)
+      EXPECT_EQ(tcp(port, ack), backend);
+  }
+  EXPECT_EQ(flows.size(), 3u);
+  EXPECT_FALSE(flows.contains(0));
+  const auto counters = loader_->counters();
+  ASSERT_TRUE(ok(counters));
+  EXPECT_EQ(counters->tracking.untracked, 60u * 4);
 }
 
 TEST_P(PacketTracking, TwoCpusThatOpenTheSameFlowsAgreeOnTheirBackends) {

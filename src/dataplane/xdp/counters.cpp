@@ -52,10 +52,22 @@ std::vector<VerdictCount> verdicts_of(const Maps& maps, std::uint32_t slot) {
   return verdicts;
 }
 
+TrackingCount tracking_of(const Maps& maps) {
+  TrackingCount total;
+  for (const auto& stats : maps.stats()) {
+    total.looked_up += load(stats.learning.looked_up);
+    total.recorded += load(stats.learning.made);
+    total.refused += load(stats.learning.refused);
+    total.untracked += load(stats.learning.untracked);
+  }
+  return total;
+}
+
 }  // namespace
 
 Counters read_counters(const Maps& maps, const std::map<std::string, std::uint32_t>& interfaces) {
   Counters counters;
+  counters.tracking = tracking_of(maps);
   for (const auto& [name, slot] : interfaces)
     counters.interfaces.emplace(name, verdicts_of(maps, slot));
   for (const auto& [key, service] : read_services(maps))

@@ -89,6 +89,22 @@ __u32 flags_of(const planner::Image& image, const planner::ServiceKey& key,
   return flags;
 }
 
+/// Flows of both kinds of nat at once must not be given the same port of ours.
+void mark_shared_ports(Entries& entries) {
+  const auto kind = [](const Entry& entry) {
+    return entry.service.flags & (SL_SERVICE_NAT | SL_SERVICE_NAT4);
+  };
+  const auto is_wide = [&](const Entry& entry) {
+    return kind(entry) == SL_SERVICE_NAT && entry.key.address.is_v4() && !entry.has_one_port();
+  };
+  const auto is_narrow = [&](const Entry& entry) { return (kind(entry) & SL_SERVICE_NAT4) != 0; };
+  if (!std::ranges::any_of(entries, is_wide) || !std::ranges::any_of(entries, is_narrow))
+    return;
+  for (auto& entry : entries)
+    if (is_wide(entry) || is_narrow(entry))
+      entry.service.flags |= SL_SERVICE_SHARES_PORTS;
+}
+
 /// The backends among which the least loaded one is found by looking at all, if they are so few.
 sl_members members_of(const planner::TableImage& table) {
   sl_members members{};
@@ -142,6 +158,7 @@ Entries entries_of(const planner::Image& image, const std::map<IpAddress, std::u
     }
     entries.push_back({key, entry});
   }
+  mark_shared_ports(entries);
   return entries;
 }
 

@@ -20,6 +20,7 @@
 #include "dataplane/xdp/marking.hpp"
 #include "dataplane/xdp/records.hpp"
 #include "dataplane/xdp/running.hpp"
+#include "dataplane/xdp/transaction.hpp"
 #include "planner/plan.hpp"
 
 namespace sluice::dataplane::xdp {
@@ -35,89 +36,6 @@ Label* find_label(std::span<Label> labels, std::string_view pool) {
 }
 
 }  // namespace
-
-/// Keeps what a plan writes over, to put it back when a later step is refused.
-class Loader::Transaction {
- public:
-  explicit Transaction(Loader& loader)
-      : loader_(loader), active_(loader.maps_.control().active),
-        backends_(copy(loader.maps_.backend_pool())), loads_(loader.maps_.loads()),
-        rates_(rates(loader.maps_.limits())), backend_labels_(copy(loader.maps_.backend_labels())),
-        service_labels_(copy(loader.maps_.service_labels())),
-        table_labels_(copy(loader.maps_.table_labels())),
-        interfaces_(loader.attachments_.running()), programs_(loader.attachments_.programs()) {}
-
-  /// The old front and the old ranges are untouched while a plan runs, so they only have to become
-  /// current again.
-  /// @return what could not be undone; empty: everything was
-  std::string undo() {
-    const auto& maps = loader_.maps_;
-    for (std::size_t id = 0; id < rates_.size(); id++)
-      maps.limits()[id].rate = rates_[id];  // what is in the buckets stays
-    std::ranges::copy(backends_, maps.backend_pool().begin());
-    for (std::uint16_t id = 0; id < SL_MAX_BACKENDS; id++)
-      loader_.set_load(id, loads_.backend[id].weight, loads_.backend[id].limit);
-    std::ranges::copy(backend_labels_, maps.backend_labels().begin());
-    std::ranges::copy(service_labels_, maps.service_labels().begin());
-    std::ranges::copy(table_labels_, maps.table_labels().begin());
-    std::atomic_ref(maps.control().active).store(active_, std::memory_order_release);
-    wait_for_readers();
-    std::string left;
-    note(left, loader_.attachments_.give_back());
-    const auto now = loader_.attachments_.running();
-    for (const auto& [name, image] : now)
-      if (!interfaces_.contains(name))
-        note(left, loader_.attachments_.detach(name));
-    for (const auto& [name, image] : interfaces_)
-      if (!now.contains(name) || now.at(name).ifindex != image.ifindex ||
-          now.at(name).mode != image.mode)
-        note(left, reattach(name, image));
-    for (const auto& [name, programs] : programs_)
-      note(left, loader_.attachments_.restore(name, programs));
-    for (const auto& [name, image] : loader_.attachments_.running())
-      if (const auto before = interfaces_.find(name);
-          before != interfaces_.end() && before->second.marks != image.marks)
-        note(left, before->second.marks ? loader_.attachments_.start_marking(name)
-                                        : loader_.attachments_.stop_marking(name));
-    return left;
-  }
-
- private:
-  template <class T>
-  static std::vector<T> copy(std::span<T> memory) {
-    return {memory.begin(), memory.end()};
-  }
-
-  static std::vector<sl_rate> rates(std::span<sl_limit> limits) {
-    std::vector<sl_rate> rates;
-    for (const auto& limit : limits)
-      rates.push_back(limit.rate);
-    return rates;
-  }
-
-  Result<void> reattach(const std::string& name, const planner::InterfaceImage& image) {
-    if (loader_.attachments_.running().contains(name))
-      if (auto detached = loader_.attachments_.detach(name); !detached)
-        return detached;
-    return loader_.attach({name, image});
-  }
-
-  static void note(std::string& left, const Result<void>& result) {
-    if (!result)
-      left += (left.empty() ? "" : "; ") + result.error().message;
-  }
-
-  Loader& loader_;
-  std::uint32_t active_;
-  std::vector<sl_backend> backends_;
-  sl_loads loads_;
-  std::vector<sl_rate> rates_;
-  std::vector<sl_backend_label> backend_labels_;
-  std::vector<sl_service_label> service_labels_;
-  std::vector<sl_table_label> table_labels_;
-  std::map<std::string, planner::InterfaceImage> interfaces_;
-  std::map<std::string, Attachments::Kept> programs_;
-};
 
 Result<std::unique_ptr<Loader>> Loader::open(std::string_view instance,
                                              const std::filesystem::path& programs) {
@@ -345,7 +263,8 @@ Result<void> Loader::put_backend(const planner::PutBackend& step) {
     if (was[i] != becomes[i])
       std::atomic_ref(words[i]).store(becomes[i], std::memory_order_release);
   label = label_of(step.key, step.backend);
-  set_load(step.backend.id, step.backend.weight, step.backend.max_connections);
+  set_load(step.backend.id, step.backend.drain ? 0u : step.backend.weight,
+           step.backend.max_connections);
   return {};
 }
 

@@ -78,12 +78,14 @@ std::map<planner::BackendKey, planner::BackendImage> read_backends(const Maps& m
   std::map<planner::BackendKey, planner::BackendImage> backends;
   for (std::uint32_t id = 1; id < SL_MAX_BACKENDS; id++) {
     const auto& label = maps.backend_labels()[id];
-    if (label.pool[0])
-      backends
-          .emplace(key_of(label),
-                   decode_backend(static_cast<std::uint16_t>(id), maps.backend_pool()[id], label,
-                                  maps.limits()[id].rate))
-          .first->second.max_connections = maps.loads().backend[id].limit;
+    if (!label.pool[0])
+      continue;
+    auto backend = decode_backend(static_cast<std::uint16_t>(id), maps.backend_pool()[id], label,
+                                  maps.limits()[id].rate);
+    const auto& load = maps.loads().backend[id];
+    backend.max_connections = load.limit;
+    backend.drain = load.weight == 0;
+    backends.emplace(key_of(label), backend);
   }
   return backends;
 }
