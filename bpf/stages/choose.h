@@ -103,7 +103,7 @@ separate int remember_client(struct packet *packet, __u32 backend)
 		return 0;
 	key = client_key(packet, 0) | SL_CLIENT_SIDE;
 	if (find_flow(key, &client)) {
-		if (backend_of(&client) == backend && age_of(client.value) < 16)
+		if (backend_of(&client) == backend && !age_of(client.value))
 			return 0;
 		swap_value(client.place, client.value,
 			   forward_value(backend, 0, SL_FLOW4_LIVE | SL_FLOW4_CLIENT));

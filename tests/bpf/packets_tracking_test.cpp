@@ -326,6 +326,19 @@ TEST_P(PacketTracking, AClientThatTakesTurnsStaysUntilItWasSilent) {
       << "a home, be it a new one";
 }
 
+TEST_P(PacketTracking, EveryPacketOfAClientCountsForHowLongItStays) {
+  pool().affinity = model::Affinity::source;
+  config_.xdp.flowTimeouts.affinitySeconds = 16;
+  use(model::Algorithm::roundRobin);
+  const int home = open_flow(1000);
+  for (std::uint16_t port = 2000; port < 2006; port++) {
+    pass_time(15);
+    EXPECT_EQ(open_flow(port), home) << "the client was silent for 15 seconds of 16";
+  }
+  pass_time(16);
+  EXPECT_NE(open_flow(3000), home) << "now it takes its turn like any other";
+}
+
 TEST_P(PacketTracking, AClientDoesNotStayWithABackendThatDrains) {
   pool().affinity = model::Affinity::source;
   change();
