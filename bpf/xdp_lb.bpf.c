@@ -27,6 +27,7 @@
 #include "stages/too_big.h"
 #include "stages/icmp.h"
 #include "stages/limit.h"
+#include "stages/nat_error.h"
 #include "stages/fragment.h"
 
 /* A packet of a service, or a reply: to its backend or client. Returns the packet's end; PARSE_SLOWLY for what the fast paths
@@ -71,7 +72,7 @@ separate int deliver_slow(struct xdp_md *ctx)
 	if (end == GO_ON && packet->flags & SL_SERVICE_LIMITED)
 		end = admit(ctx, packet->service);
 	if (end == GO_ON)
-		end = deliver(ctx, packet, stats);
+		end = quotes && is_of_nat(packet) ? nat_error(ctx, packet) : deliver(ctx, packet, stats);
 	if (end == PARSE_SLOWLY)
 		end = packet->service ? nat_forward(ctx, packet) : nat_reply(ctx, packet);
 	return quotes ? end_of_error(end) : end;

@@ -35,6 +35,7 @@ struct Kitchen::Plan {
   std::size_t l3 = 14, l4 = 0;
   std::size_t next_header = 0;  ///< where the protocol is to be written
   bool later = false;
+  const Served* served = nullptr;  ///< the nat flow whose backend speaks, or is spoken of
 };
 
 namespace {
@@ -176,7 +177,10 @@ void Kitchen::put_icmp(const Recipe& recipe, Plan& plan) {
   Plan quoted = plan;
   std::swap(quoted.source, quoted.destination);
   std::swap(quoted.source_port, quoted.destination_port);
-  quoted.protocol = recipe.flags & 8 ? protocol_udp : protocol_tcp;
+  if (!plan.served)
+    quoted.protocol = recipe.flags & 8 ? protocol_udp : protocol_tcp;
+  else
+    quoted.protocol = plan.served->protocol;
   quoted.l3 = size_;
   Recipe inner = recipe;
   inner.fragment = recipe.fragment % 216;  // the error itself may be one, or what it quotes
@@ -303,9 +307,12 @@ Frame Kitchen::cook(const Recipe& recipe) {
       }
       }
     }
-    if (plan.kind == Plan::reply) {
+    // An error about a flow of nat comes from either side.
+    const bool of_backend = plan.kind == Plan::icmp_error && recipe.kind & 0x80 && !served_.empty();
+    if (plan.kind == Plan::reply || of_backend) {
       const auto& served =
           served_[(recipe.client + recipe.port * std::size_t{256}) % served_.size()];
+      plan.served = &served;
       plan.ipv6 = served.ipv6;
       std::ranges::copy(served.destination, plan.source);
       std::ranges::copy(served.source, plan.destination);
@@ -316,9 +323,8 @@ Frame Kitchen::cook(const Recipe& recipe) {
     if (plan.kind == Plan::icmp_error || plan.kind == Plan::echo)
       plan.protocol = plan.ipv6 ? icmp6 : icmp4;
     put_ethernet(recipe, plan);
-    if (plan.kind == Plan::reply && recipe.router < 200)
-      interface_ =
-          served_[(recipe.client + recipe.port * std::size_t{256}) % served_.size()].interface;
+    if (plan.served && recipe.router < 200)
+      interface_ = plan.served->interface;
     put_ip(recipe, plan);
     if (plan.protocol == protocol_tcp || plan.protocol == protocol_udp)
       put_l4(recipe, plan);

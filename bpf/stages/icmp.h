@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * ICMP for a VIP. An error goes where the flow that it is about goes: it quotes a packet that the service sent, so the
- * quoted source is the service and the quoted destination the client. An echo request is answered here if the VIP is to
- * answer. All else is the kernel's. Checksums are not verified: whoever gets the packet does that.
+ * ICMP for a VIP, or for an address from which nat sends. An error goes where the flow that it is about goes: it quotes a
+ * packet that the service sent, so the quoted source is the service and the quoted destination the client; or one that nat
+ * sent to a backend (nat_error.h). An echo request is answered here if the VIP is to answer. All else is the kernel's.
+ * Checksums are not verified: whoever gets the packet does that.
  */
 #ifndef SLUICE_ICMP_H
 #define SLUICE_ICMP_H
@@ -21,12 +22,6 @@ stage int end_of_error(int end)
 	return end >> 8 == XDP_TX || end >> 8 == XDP_REDIRECT ? END(end >> 8, SL_REASON_ICMP_ERROR) : end;
 }
 
-/* An error about a flow of nat: nat_flows does not follow errors yet, so it is the kernel's. */
-stage int nat_icmp_error(void)
-{
-	return PASS(ICMP);
-}
-
 /* The quoted packet's ports, turned round: as the client sends them. GO_ON, or an end. */
 stage int quoted_ports(void *data, void *end, struct packet *packet, __u32 quoted)
 {
@@ -40,20 +35,33 @@ stage int quoted_ports(void *data, void *end, struct packet *packet, __u32 quote
 	__u32 ports = AT(header, 0, __u32);
 
 	packet->ports = ports << 16 | ports >> 16;
+	packet->quoted = quoted;
 	return GO_ON;
 }
 
-/* GO_ON if errors about the service's flows go to the backend that a slot names; otherwise an end. */
-stage int quoted_service(struct packet *packet, struct sl_service *service)
+/* GO_ON with the service that sent the quoted packet, or without one if nat may have sent it; otherwise an end. */
+stage int quoted_service(struct packet *packet, struct sl_front *front, __u32 address_id, const struct sl_services *services,
+			 __u8 protocol)
 {
+	packet->quoted_protocol = protocol;
+	if (address_id & SL_ADDRESS_NAT_SOURCE)
+		return is_nat_port(packet->ports) && (protocol == TCP || protocol == UDP) ? GO_ON : PASS(ICMP);
+	struct sl_service *service = find_service(front, address_id, services, protocol, packet->ports);
+
 	opaque(service); /* clang 14 would compare the key again instead, which the verifier does not understand */
 	if (!service)
 		return PASS(ICMP);
 	take_service(packet, service);
-	return service->flags & SL_SERVICE_NAT ? nat_icmp_error() : GO_ON;
+	return GO_ON;
 }
 
-/* The service that sent the quoted packet. GO_ON with the flow's hash, or an end. */
+/* Is the packet that an error quotes one of nat? */
+stage int is_of_nat(const struct packet *packet)
+{
+	return !packet->service || packet->flags & SL_SERVICE_NAT;
+}
+
+/* The service that sent the quoted packet. GO_ON with the flow's hash and its client, or an end. */
 separate int icmp_error4(struct xdp_md *ctx, struct packet *packet)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
@@ -85,7 +93,7 @@ separate int icmp_error4(struct xdp_md *ctx, struct packet *packet)
 
 	if (outcome != GO_ON)
 		return outcome;
-	outcome = quoted_service(packet, find_service(front, address->id, &address->services, protocol, packet->ports));
+	outcome = quoted_service(packet, front, address->id, &address->services, protocol);
 	if (outcome != GO_ON)
 		return outcome;
 	packet->hash = sl_flow_hash4(client, packet->ports & packet->ports_mask, packet->hash);
@@ -127,7 +135,7 @@ separate int icmp_error6(struct xdp_md *ctx, struct packet *packet)
 
 	if (outcome != GO_ON)
 		return outcome;
-	outcome = quoted_service(packet, find_service(front, address->id, &address->services, protocol, packet->ports));
+	outcome = quoted_service(packet, front, address->id, &address->services, protocol);
 	if (outcome != GO_ON)
 		return outcome;
 	packet->hash = sl_flow_hash6(client_high, client_low, packet->ports & packet->ports_mask, packet->hash);
@@ -190,7 +198,7 @@ separate int answer_echo6(struct xdp_md *ctx, struct packet *packet)
 	return END(XDP_TX, SL_REASON_ECHO);
 }
 
-/* An ICMP message for a VIP. GO_ON with the service and the hash of the flow that an error is about, or an end. */
+/* An ICMP message for a VIP, or for an address from which nat sends. GO_ON with the service and the hash of the flow that an error is about, or an end. */
 separate int icmp(struct xdp_md *ctx, struct packet *packet)
 {
 	if (!packet)

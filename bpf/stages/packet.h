@@ -85,6 +85,8 @@ struct packet {
 	__u8 tcp_flags; /* 0 for UDP */
 	__u8 fragment;  /* offset of the header that says it is one, where fragments are followed; 0: it is whole */
 	__u8 reply4;    /* a reply whose flow is in the table of IPv4 flows */
+	__u8 quoted_protocol; /* of the packet that an ICMP error is about */
+	__u16 quoted;         /* and where its ports are */
 };
 
 /* The IP header of a frame where it is not known how many tags there are. The verifier sees that it does not start before

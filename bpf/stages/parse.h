@@ -8,7 +8,7 @@
 #define SLUICE_PARSE_H
 
 #define PARSE_SLOWLY (-2)
-#define FOR_ICMP (-3)       /* an ICMP message for a VIP */
+#define FOR_ICMP (-3)       /* an ICMP message for a VIP or an address from which nat sends */
 #define LATER_FRAGMENT (-4) /* of what parse_slow returns: a fragment without ports that is to be followed */
 #define IPV6_EXTENSIONS 6 /* headers that are followed */
 
@@ -315,8 +315,7 @@ separate int parse_slow(struct xdp_md *ctx, struct packet *packet)
 	}
 
 	if (is_icmp(protocol)) {
-		if (!id || id & (SL_ADDRESS_NAT_SOURCE | SL_ADDRESS_PRESERVING_BACKEND) ||
-		    protocol != (packet->ipv6 ? ICMPV6 : ICMP))
+		if (!id || id & SL_ADDRESS_PRESERVING_BACKEND || protocol != (packet->ipv6 ? ICMPV6 : ICMP))
 			return PASS(ICMP);
 		packet->l3 = l3;
 		packet->l4 = l4;

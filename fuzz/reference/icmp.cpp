@@ -1,22 +1,24 @@
-// ICMP for a VIP: errors go where the flow goes that they quote, pings may be answered.
+// ICMP for a VIP or an address of nat: errors go where the flow goes that they quote, pings may be
+// answered.
 #include "model.hpp"
 
 namespace sluice::reference {
 
-Model::Answer Model::icmp(Parsed& packet) {
+Model::Answer Model::icmp(Parsed& packet, const Outcome& seen) {
   if (packet.l4 + 8 > packet.l3 + packet.ip_length)
     return pass(SL_REASON_TRUNCATED);
   const auto* message = &packet.frame.bytes[packet.l4];
   const auto type = message[0];
   if (packet.ipv6 ? type >= 1 && type <= 4 : type == 3 || type == 11 || type == 12)
-    return icmp_error(packet);
+    return icmp_error(packet, seen);
   if (type == (packet.ipv6 ? 128 : 8) && message[1] == 0)
     return echo(packet);
   return pass(SL_REASON_ICMP);
 }
 
 /// The quoted packet was sent by the VIP: its source is the service and its destination the client.
-Model::Answer Model::icmp_error(Parsed& packet) {
+/// Or nat sent it to a backend.
+Model::Answer Model::icmp_error(Parsed& packet, const Outcome& seen) {
   const auto& bytes = packet.frame.bytes;
   const auto end = packet.l3 + packet.ip_length;  // of what the IP header declares
   const auto at = packet.l4 + 8;
@@ -50,9 +52,17 @@ Model::Answer Model::icmp_error(Parsed& packet) {
   if (ports_at + 8 > end)
     return pass(SL_REASON_TRUNCATED);
   const auto service_port = get16(&bytes[ports_at]), client_port = get16(&bytes[ports_at + 2]);
+  const Quote quote{at, ports_at, protocol, service_port, client_port};
+  if (packet.to->kind == Directory::Kind::nat_source) {
+    const bool ours = service_port >= SL_NAT_FIRST_PORT && service_port <= SL_NAT_LAST_PORT &&
+                      (protocol == protocol_tcp || protocol == protocol_udp);
+    return ours ? nat_error(packet, quote, seen) : pass(SL_REASON_ICMP);
+  }
   packet.service = Directory::service(*packet.to, protocol, service_port);
-  if (!packet.service || is_nat(*packet.service))
+  if (!packet.service)
     return pass(SL_REASON_ICMP);
+  if (is_nat(*packet.service))
+    return nat_error(packet, quote, seen);
   packet.hash =
       hash_of(*packet.service, destination_of(quoted, packet.ipv6), client_port, service_port);
   auto answer = forward(packet);

@@ -103,10 +103,11 @@ Model::End Model::read_ip6(Parsed& packet) {
 }
 
 /// Ports, and the service that they belong to. Nothing and no service: a backend's reply, or ICMP
-/// for a VIP.
+/// for a VIP or an address of nat.
 Model::End Model::read_ports(Parsed& packet) {
   if (is_icmp(packet.protocol)) {
-    if (packet.for_vip() && packet.protocol == (packet.ipv6 ? icmp6 : icmp4))
+    const bool ours = packet.for_vip() || packet.to->kind == Directory::Kind::nat_source;
+    if (ours && packet.protocol == (packet.ipv6 ? icmp6 : icmp4))
       return {};
     return pass(SL_REASON_ICMP);
   }
@@ -142,7 +143,7 @@ Model::End Model::read_ports(Parsed& packet) {
 
 Model::Answer Model::deliver(Parsed& packet, const Outcome& seen) {
   if (is_icmp(packet.protocol))
-    return icmp(packet);
+    return icmp(packet, seen);
   if (!packet.service)
     return nat_reply(packet, seen);
   return is_nat(*packet.service) ? nat(packet, seen) : forward(packet);

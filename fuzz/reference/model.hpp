@@ -130,8 +130,8 @@ class Model {
   Answer dropped(Answer answer, std::uint16_t service, std::uint16_t backend) const;
 
   // icmp.cpp
-  Answer icmp(Parsed& packet);
-  Answer icmp_error(Parsed& packet);
+  Answer icmp(Parsed& packet, const Outcome& seen);
+  Answer icmp_error(Parsed& packet, const Outcome& seen);
   Answer echo(const Parsed& packet);
 
   // fragments.cpp: those that are followed
@@ -159,6 +159,18 @@ class Model {
   bool note(const Parsed& packet, Flow& flow, bool& closed);
   End open_flow(const Parsed& packet, const Outcome& seen, bool narrow, Flow*& flow);
   Answer turn(const Parsed& packet, Flow& flow, const Outcome& seen);
+  Answer way_back(const Parsed& packet, const Flow& flow, const Outcome& seen, sl_reason reason);
+
+  // nat_error.cpp
+  /// The packet that an ICMP error quotes: where it and its ports stand in the frame, and as it
+  /// left.
+  struct Quote {
+    std::size_t at, ports_at;
+    std::uint8_t protocol;
+    std::uint16_t source_port, destination_port;
+  };
+  Flow* quoted_flow(const Parsed& packet, const Quote& quote);
+  Answer nat_error(const Parsed& packet, const Quote& quote, const Outcome& seen);
 
   // out_: the frame that leaves
   void start_frame(const Parsed& packet, std::size_t insert_at, std::size_t insert);

@@ -9,17 +9,6 @@ namespace {
 
 constexpr std::uint32_t idle_closed = 2, idle_opening = 10, idle_udp = 60, idle_tcp = 3600;
 
-std::array<std::uint8_t, 16> bytes_of(const AddressKey& key) {
-  std::array<std::uint8_t, 16> bytes{};
-  if (key.ipv6) {
-    std::memcpy(bytes.data(), &key.high, 8);
-    std::memcpy(bytes.data() + 8, &key.low, 8);
-  } else {
-    put32(bytes.data(), static_cast<std::uint32_t>(key.low));
-  }
-  return bytes;
-}
-
 }  // namespace
 
 /// May the flow's port be another's? Asked of a narrow flow as a whole, of others as they look from
@@ -278,10 +267,9 @@ Model::Answer Model::nat_reply(const Parsed& packet, const Outcome& seen) {
   return turn(packet, *flow, seen);
 }
 
-/// Back to the client: its frame turned round.
-Model::Answer Model::turn(const Parsed& packet, Flow& flow, const Outcome& seen) {
-  const auto source = bytes_of(flow.client.destination), destination = bytes_of(flow.client.source);
-  rewrite(packet, {source, destination, flow.client.destination_port, flow.client.source_port});
+/// The frame in out_ goes to the client: the client's frame turned round.
+Model::Answer Model::way_back(const Parsed& packet, const Flow& flow, const Outcome& seen,
+                              sl_reason reason) {
   std::copy_n(flow.way.ethernet.begin() + 6, 6, out(0));
   std::copy_n(flow.way.ethernet.begin(), 6, out(6));
   auto interface = static_cast<std::uint8_t>(flow.way.interface);
@@ -297,7 +285,15 @@ Model::Answer Model::turn(const Parsed& packet, Flow& flow, const Outcome& seen)
       interface = route.interface;
     }
   }
-  auto answer = send(packet, interface, SL_REASON_NAT_REPLY);
+  return send(packet, interface, reason);
+}
+
+Model::Answer Model::turn(const Parsed& packet, Flow& flow, const Outcome& seen) {
+  const auto source = bytes_of(flow.client.destination), destination = bytes_of(flow.client.source);
+  rewrite(packet, {source, destination, flow.client.destination_port, flow.client.source_port});
+  auto answer = way_back(packet, flow, seen, SL_REASON_NAT_REPLY);
+  if (answer.action == Action::drop && answer.reason == SL_REASON_UNRESOLVED)
+    return answer;
   answer.counted = Counted::reply;
   answer.service = flow.service->id;
   answer.backend = flow.backend;

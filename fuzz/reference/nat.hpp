@@ -26,6 +26,18 @@ struct TupleHash {
   }
 };
 
+/// The address as it stands in a packet; of IPv4 the first four.
+inline std::array<std::uint8_t, 16> bytes_of(const AddressKey& key) {
+  std::array<std::uint8_t, 16> bytes{};
+  if (key.ipv6) {
+    std::memcpy(bytes.data(), &key.high, 8);
+    std::memcpy(bytes.data() + 8, &key.low, 8);
+  } else {
+    put32(bytes.data(), static_cast<std::uint32_t>(key.low));
+  }
+  return bytes;
+}
+
 /// How a router's frames come: both MAC addresses, and the interface.
 struct Way {
   std::array<std::uint8_t, 12> ethernet{};

@@ -1,6 +1,7 @@
 #!/bin/bash
 # LB-05, LB-06: on a path of 1,500 bytes uploads through dsr-ipip complete, because clients are told what fits; downloads through
-# a narrower network complete, because the router's errors reach the backend of the flow. Pings are answered on request.
+# a narrower network complete, because the router's errors reach the backend of the flow, by nat turned back. Pings are answered
+# on request.
 . "$(dirname "$0")/scenario.sh"
 
 counted() { verdicts | jq --arg name "$1" '.[$name] // 0'; }
@@ -66,6 +67,27 @@ for family in 4 6; do
     is "port $port, IPv$family: the backend of the flow has learnt it" "$(learnt "$server" "$client" "$to")" 1300
     is "port $port, IPv$family: the other backend has not" "$(learnt "$other" "$client" "$to")" 1500
   done
+done
+
+# By nat, what a backend sends is for the balancer, and so is what it learns: the router's error is turned back.
+for family in 4 6; do
+  if [ "$family" = 4 ]; then vip=$VIP4 own=10.0.1.2; else vip="[$VIP6]" own=fd00:1::2; fi
+  forget be1 be2
+  errors=$(counted 'tx icmp-error')
+  result=$(traffic download --to "$vip:80" --path '/big?rate=16m' --limit-s 20)
+  holds "nat, IPv$family: a download through a network of 1,300 bytes arrives whole" "$result" '.complete and .intact'
+  ok "nat, IPv$family: the router's errors went to a backend" test "$(counted 'tx icmp-error')" -gt "$errors"
+  server=$(jq -r .server <<<"$result")
+  is "nat, IPv$family: the backend has learnt it for packets to the balancer" "$(learnt "$server" "$own")" 1300
+done
+# And what a backend says of a client's packet reaches the client, from the VIP that it knows.
+for family in 4 6; do
+  if [ "$family" = 4 ]; then vip=$VIP4 pool=nat; else vip=$VIP6 pool=nat6; fi
+  api POST services "{\"name\": \"closed$family\", \"address\": \"$vip\", \"port\": 9999, \"protocol\": \"udp\", \"pool\": \"$pool\"}" >/dev/null
+  is "IPv$family: a service whose backends do not listen" "$(status)" 201
+  said=$(lab exec client timeout 5 bash -c "exec 3<>/dev/udp/$vip/9999; for i in 1 2 3 4 5; do echo \$i >&3 || exit; sleep 0.2; done" 2>&1 || true)
+  holds "nat, IPv$family: a client of a closed UDP port is told that it is" "$(jq -n --arg said "$said" '{$said}')" \
+    '.said | test("refused")'
 done
 
 # A router may quote as little as eight bytes behind the IP header: the ports of a UDP flow, and not one byte of data.
