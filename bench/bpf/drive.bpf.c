@@ -126,6 +126,22 @@ DRIVER(drive_ipv6, restore_ipv6, 0)
 DRIVER(drive_listed_ipv4, restore_ipv4, 1)
 DRIVER(drive_listed_ipv6, restore_ipv6, 1)
 
+/* Waits until the next burst is due. Who comes more than a millisecond late does not catch up: a burst at full speed would fill
+ * queues that the wanted rate does not. */
+static __always_inline void pace(void)
+{
+	__u64 now = bpf_ktime_get_ns();
+
+	if (drive.due && now < drive.due + 1000000) {
+		for (int i = 0; i < 4096 && now < drive.due; i++)
+			now = bpf_ktime_get_ns();
+	} else {
+		drive.due = now;
+	}
+	drive.due += (__u64)drive.interval * DRIVE_BURST;
+	drive.burst = DRIVE_BURST - 1;
+}
+
 /* Live frames (BPF_F_TEST_XDP_LIVE_FRAMES) come back with what was done to them: the whole frame is written anew and sent
  * out of an interface. */
 SEC("xdp")
@@ -133,6 +149,12 @@ int generate(struct xdp_md *ctx)
 {
 	if (restore_ipv4(ctx, 0))
 		return XDP_ABORTED;
+	if (drive.interval) {
+		if (drive.burst)
+			drive.burst--;
+		else
+			pace();
+	}
 	return (int)bpf_redirect(drive.interface, 0);
 }
 

@@ -7,6 +7,7 @@
 
 #define DRIVE_FRAME 128      /* room for a frame */
 #define DRIVE_LISTED (1 << 20) /* most flows of a list */
+#define DRIVE_BURST 16         /* live frames that share a look at the clock */
 
 /* A flow of a list, as the words that are stamped into the frame. */
 struct drive_flow {
@@ -19,6 +20,9 @@ struct drive {
 	__u32 flow_mask; /* number of flows - 1; a power of two less one */
 	__u32 walk;      /* state of the walk over them */
 	__u32 interface; /* live frames: where they are sent to */
+	__u32 interval;  /* live frames: ns from one to the next; 0: as fast as it goes */
+	__u32 burst;     /* frames of this burst that are still to come */
+	__u64 due;       /* when the next burst may start; 0: with the next frame */
 	__u8 frame[DRIVE_FRAME];
 };
 
