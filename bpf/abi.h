@@ -12,7 +12,7 @@
 
 #include <linux/types.h>
 
-#define SL_ABI_VERSION 4
+#define SL_ABI_VERSION 5
 
 #include "abi/backends.h"
 #include "abi/daemon.h"
@@ -21,6 +21,7 @@
 #include "abi/front.h"
 #include "abi/hash.h"
 #include "abi/limits.h"
+#include "abi/quic.h"
 #include "abi/sizes.h"
 #include "abi/stats.h"
 #include "abi/transition.h"

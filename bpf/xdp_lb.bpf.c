@@ -15,6 +15,7 @@
 #include "stages/backend.h"
 #include "stages/transition.h"
 #include "stages/select.h"
+#include "stages/quic.h"
 #include "stages/flow_table.h"
 #include "stages/choose.h"
 #include "stages/track.h"

@@ -29,6 +29,7 @@ BackendImage image_of(const reference::Backend& backend, std::uint16_t id) {
   image.resolved = backend.resolved;
   image.source = backend.from;
   image.source_varying_bits = backend.from_varies ? 16 : 0;
+  image.quic_server_id = backend.server_id;
   return image;
 }
 
@@ -68,6 +69,8 @@ Contents contents_of(const reference::World& world) {
     for (const auto& slot : pool.slots)
       table.slots.push_back(slot.owner);
     table.holders = planner::pack_holders(pool.slots);
+    table.quic = {static_cast<std::uint8_t>(pool.server_id_length),
+                  static_cast<std::uint8_t>(pool.config_rotation)};
     table.base = pool.lost ? SL_NO_SLOT + 1 : next;
     if (pool.lost)
       continue;

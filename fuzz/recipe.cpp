@@ -36,6 +36,7 @@ struct Kitchen::Plan {
   std::size_t next_header = 0;  ///< where the protocol is to be written
   bool later = false;
   const Served* served = nullptr;  ///< the nat flow whose backend speaks, or is spoken of
+  const Service* service = nullptr;  ///< that it is for
 };
 
 namespace {
@@ -196,11 +197,36 @@ void Kitchen::put_icmp(const Recipe& recipe, Plan& plan) {
     size_ -= 12;  // eight bytes behind the header are enough
 }
 
-void Kitchen::put_payload(const Recipe& recipe, const Plan&) {
+/// How a QUIC packet begins: most have a connection id that names one of the pool's servers.
+void Kitchen::put_quic(const Recipe& recipe, const Service& service, std::size_t length) {
+  const auto& pool = world_.pools[service.pool];
+  if (!pool.server_id_length)
+    return;
+  const bool has_long_header = recipe.flags & 1;
+  std::array<std::uint8_t, 32> start{};
+  std::size_t size = 0;
+  start[size++] = has_long_header ? 0xc0 : 0x40;
+  if (has_long_header) {
+    size += 4;
+    start[size++] = static_cast<std::uint8_t>(pool.server_id_length + recipe.flags / 2 % 8);
+  }
+  const auto rotation = recipe.flags < 224 ? pool.config_rotation : recipe.flags % 8u;
+  start[size++] = static_cast<std::uint8_t>(rotation << 5 | recipe.cut % 32u);
+  const auto& id =
+      world_.backends[pool.backends[recipe.flags / 16 % pool.backends.size()]].server_id;
+  std::ranges::copy(id, &start[size]);
+  if (recipe.port % 8 == 7)
+    start[size]++;
+  std::copy_n(start.begin(), std::min(size + id.size(), length), at(size_));
+}
+
+void Kitchen::put_payload(const Recipe& recipe, const Plan& plan) {
   const std::size_t length = recipe.length[0] < 216   ? recipe.length[1] % 48
                              : recipe.length[0] < 240 ? recipe.length[1] * std::size_t{3}
                                                       : 900 + recipe.length[1] * std::size_t{3};
   std::memset(at(size_), recipe.length[1], length);
+  if (plan.protocol == protocol_udp && plan.service)
+    put_quic(recipe, *plan.service, length);
   add(std::min(length, frame_.size() - size_));
 }
 
@@ -243,6 +269,7 @@ Frame Kitchen::cook(const Recipe& recipe) {
   plan.kind = kinds[recipe.kind % 16];
   const auto& service = world_.services[recipe.service * world_.services.size() / 256];
   plan.ipv6 = !service.address.is_v4();
+  plan.service = &service;
   if (plan.kind == Plan::reply && (served_.empty() || recipe.kind > 248u))
     plan.kind = Plan::tcp;
 

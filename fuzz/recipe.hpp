@@ -17,7 +17,7 @@ struct Recipe {
   std::uint8_t service;   ///< which of the world's it is for
   std::uint8_t client;    ///< its address
   std::uint8_t port;      ///< the client's, and where in a range the service's lies
-  std::uint8_t flags;     ///< of TCP; type of ICMP
+  std::uint8_t flags;     ///< of TCP; type of ICMP; server id of QUIC
   std::uint8_t tags;      ///< VLAN tags
   std::uint8_t options;   ///< of IPv4; IPv6: extension headers
   std::uint8_t fragment;  ///< whether, and which
@@ -71,6 +71,7 @@ class Kitchen {
   void put_extensions(const Recipe& recipe, Plan& plan);
   void put_l4(const Recipe& recipe, Plan& plan);
   void put_icmp(const Recipe& recipe, Plan& plan);
+  void put_quic(const Recipe& recipe, const reference::Service& service, std::size_t length);
   void put_payload(const Recipe& recipe, const Plan& plan);
   void finish(const Recipe& recipe, const Plan& plan);
   void add(std::size_t count) { size_ += count; }

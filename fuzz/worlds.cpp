@@ -173,6 +173,45 @@ void add_ranges(Builder& builder) {
   }
 }
 
+/// QUIC with server ids of several lengths, some of servers that get no packets.
+void add_quic(Builder& builder) {
+  const auto quic = [&](std::size_t pool, unsigned length, unsigned rotation) {
+    auto& world = builder.world();
+    world.pools[pool].server_id_length = length;
+    world.pools[pool].config_rotation = rotation;
+    for (std::size_t i = 0; i < world.pools[pool].backends.size(); i++) {
+      auto& id = world.backends[world.pools[pool].backends[i]].server_id;
+      id.assign(length, 0xa5);
+      id.back() = static_cast<std::uint8_t>(2 * i);
+    }
+    return pool;
+  };
+  const auto some_gone = [](Backend& one, int i) {
+    one.resolved = i != 1;
+    one.enabled = i != 2;
+    one.interface = i == 3;
+  };
+  const auto l2 =
+      quic(builder.pool(Forwarding::dsr_l2, {"10.0.5.21", "10.0.5.22", "10.0.5.23", "10.0.5.24"},
+                        some_gone),
+           1, 0);
+  const auto ipip =
+      quic(builder.pool(Forwarding::dsr_ipip, {"10.0.5.31", "10.0.5.32", "fd00:5::31"}), 4, 3);
+  const auto nat =
+      quic(builder.pool(Forwarding::nat, {"10.0.5.11", "10.0.5.12", "10.0.5.13", "10.0.5.14"},
+                        some_gone),
+           8, 6);
+  const auto nat6 = quic(builder.pool(Forwarding::nat, {"fd00:5::11", "fd00:5::12"}), 15, 1);
+  const auto none = builder.pool(Forwarding::dsr_l2, {"10.0.5.21", "10.0.5.22"});
+  auto& slots = builder.world().pools[l2].slots;
+  for (std::size_t i = 0; i < slots.size(); i += 2)
+    slots[i] = {slots[i].owner, builder.world().pools[l2].backends[0], transition::Phase::learning,
+                4};
+  builder.serve(vip, 443, l2).serve(vip6, 443, l2).serve(vip, 444, ipip).serve(vip6, 444, ipip);
+  builder.serve(vip, 445, nat).serve(vip6, 445, nat6).serve(vip, 446, none);
+  builder.serve(wide, 8000, nat, 8099).serve(wide, 0, l2);
+}
+
 /// Slots that change hands, with holders that live and that do not.
 void add_transitions(Builder& builder) {
   const auto one =
@@ -255,6 +294,12 @@ std::vector<World> make() {
     world.access = {{ip("192.0.2.0"), 25, false}, {ip("2001:db8::"), 64, false}};
     world.fragments = Fragments::reassemble;
     made.push_back(world);
+  }
+  {
+    Builder builder("QUIC");
+    add_quic(builder);
+    builder.world().fragments = Fragments::reassemble;
+    made.push_back(builder.echo().world());
   }
   {
     Builder builder("nat, crowded");

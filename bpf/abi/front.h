@@ -7,12 +7,11 @@
 #include "flows.h"
 #include "hash.h"
 #include "limits.h"
+#include "quic.h"
 #include "sizes.h"
 
 #define SL_ADDRESS_BITS 10     /* places for addresses of one family */
 #define SL_SERVICE_BITS 11     /* places for services; the upper half is for displaced ones */
-#define SL_DISPLACEMENT_BITS 9 /* buckets of the displacement tables */
-#define SL_DISPLACEMENT_MULTIPLIER 0xc2b2ae3d27d4eb4fULL
 
 /* Of sl_address4/6.id: set where the address is a source that nat uses, not a VIP. */
 #define SL_ADDRESS_NAT_SOURCE 0x80000000u
@@ -99,6 +98,17 @@ struct sl_range {
 /* There is a limit for all services together: sl_front.limit. */
 #define SL_SERVICE_LIMITED 0x200u
 
+/* The rest is for UDP services of pools with QUIC, see quic.h. How many bytes a server's id has; 0: it is no QUIC. */
+#define SL_SERVICE_QUIC 0x000f0000u
+#define SL_QUIC_LENGTH(flags) ((flags) >> 16 & 15)
+/* Which connection ids have such an id in them: their first three bits. */
+#define SL_SERVICE_QUIC_ROTATION 0x00700000u
+#define SL_QUIC_ROTATION(flags) ((flags) >> 20 & 7)
+#define SL_QUIC_FLAGS(length, rotation) ((__u32)(length) << 16 | (__u32)(rotation) << 20)
+/* Whose servers they name: the pool's number among those of the front with QUIC. */
+#define SL_QUIC_POOL_SHIFT 24
+#define SL_QUIC_POOL(flags) ((flags) >> SL_QUIC_POOL_SHIFT & 127)
+
 /* Of sl_service.settings: its address answers echo requests on its behalf. */
 #define SL_SETTING_ANSWERS_ECHO 1u
 
@@ -169,6 +179,7 @@ struct sl_front {
 	struct sl_service service[1 << SL_SERVICE_BITS];
 	struct sl_range range[SL_MAX_SERVICES];
 	struct sl_members members[SL_MAX_SERVICES]; /* by service id */
+	struct sl_quic_servers quic;
 };
 
 /* One multiplier is enough for few keys, and cheapest: with key = the IPv4 word, or sl_fold6(high, low). */

@@ -5,6 +5,9 @@
 
 #include "sizes.h"
 
+#define SL_DISPLACEMENT_BITS 9 /* buckets of the displacement tables */
+#define SL_DISPLACEMENT_MULTIPLIER 0xc2b2ae3d27d4eb4fULL
+
 static inline __attribute__((always_inline)) __u64 sl_fold6(__u64 high, __u64 low)
 {
 	__u64 h = high * 0x9e3779b97f4a7c15ULL;

@@ -2,6 +2,7 @@
 /*
  * Choose: which backend gets a new flow of a pool that remembers its flows. By the flow's hash (Maglev), by turns, or by how
  * many flows each one has; a client that stays with its backend goes there first; and nobody gets more flows than it may have.
+ * Before all that comes the backend whose QUIC server id the packet has: it is no new connection that knows one.
  */
 #ifndef SLUICE_CHOOSE_H
 #define SLUICE_CHOOSE_H
@@ -154,6 +155,12 @@ stage int choose_backend(struct packet *packet, __u32 *chosen)
 	*chosen = 0;
 	if ((__u64)packet->base + packet->slots > SL_NO_SLOT + 1)
 		return BUG;
+	if (packet->named) {
+		if (counts_flows(packet))
+			__sync_fetch_and_add(&load_of(packet->named)->active, 1);
+		*chosen = packet->named;
+		return GO_ON;
+	}
 	if (!counts_flows(packet)) {
 		*chosen = packet->flags & SL_SERVICE_ROUND_ROBIN ? next_in_turn(packet) : owner_of(packet->hash, packet);
 		return GO_ON;

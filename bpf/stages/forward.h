@@ -147,6 +147,7 @@ separate int choose_nat_backend(struct xdp_md *ctx, struct packet *packet, __u32
 
 	if (!packet || !chosen)
 		return BUG;
+	packet->named = named_backend(ctx, packet);
 	end = choose_backend(packet, chosen);
 	if (end != GO_ON)
 		return end;
@@ -189,12 +190,17 @@ stage int forward_to(struct xdp_md *ctx, const struct packet *packet, struct sl_
 	return send(backend->interface, reason);
 }
 
-/* The backend of a packet by direct return: the slot decides, unless the pool remembers its flows. GO_ON with *id, or the
- * packet's end. */
+/* The backend of a packet by direct return: the slot decides, unless the pool remembers its flows or the packet says itself
+ * whose it is. GO_ON with *id, or the packet's end. */
 stage int dsr_backend(struct xdp_md *ctx, struct packet *packet, struct sl_stats *stats, __u32 *id)
 {
-	if (unlikely(packet->flags & SL_SERVICE_TRACKED))
-		return tracked_backend(ctx, packet, stats, id);
+	if (unlikely(packet->flags & (SL_SERVICE_TRACKED | SL_SERVICE_QUIC))) {
+		if (packet->flags & SL_SERVICE_TRACKED)
+			return tracked_backend(ctx, packet, stats, id);
+		*id = named_backend(ctx, packet);
+		if (*id)
+			return GO_ON;
+	}
 	int end = select_backend(packet, id);
 
 	return likely(end == GO_ON) ? end : count_dropped(packet->service, 0, end);

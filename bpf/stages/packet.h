@@ -79,6 +79,7 @@ struct packet {
 	__u32 ports;       /* source in the low half, destination in the high half, as loaded */
 	__u32 ip_length;   /* of the IP packet, header included */
 	__u32 bytes;       /* of the frame as it came in */
+	__u32 named;       /* backend that its QUIC server id names, where a new flow is to have one; 0: none */
 	__u8 l3, l4;       /* offsets in the frame */
 	__u8 protocol;
 	__u8 ipv6;

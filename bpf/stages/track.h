@@ -40,12 +40,14 @@ separate int attend(struct entry *flow, __u32 tcp_flags, __u32 protocol, __u32 *
 	return 1;
 }
 
-/* The flow cannot be remembered: its hash decides, as it will for its next packet. GO_ON, or an end. */
+/* The flow cannot be remembered: its server id or its hash decides, as it will for its next packet. GO_ON, or an end. */
 stage int go_by_hash(struct errand *errand)
 {
 	struct sl_stats *stats = my_stats();
-	__u32 id = owner_of(errand->packet.hash, &errand->packet);
+	__u32 id = errand->packet.named;
 
+	if (!id)
+		id = owner_of(errand->packet.hash, &errand->packet);
 	if (stats)
 		stats->learning.untracked++;
 	errand->flow.value = (__u64)id << 48;
@@ -148,6 +150,7 @@ stage int tracked_backend(struct xdp_md *ctx, struct packet *packet, struct sl_s
 
 		errand->flow = flow;
 		errand->packet = *packet;
+		errand->packet.named = named_backend(ctx, packet);
 		end = follow_flow(errand);
 		if (end != GO_ON)
 			return end;

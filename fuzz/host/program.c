@@ -196,6 +196,16 @@ static long bpf_xdp_adjust_meta(struct xdp_md *ctx, int delta)
 	return 0;
 }
 
+static long bpf_xdp_load_bytes(struct xdp_md *ctx, __u32 offset, void *to, __u32 length)
+{
+	if (offset > 0xffff || length > 0xffff)
+		return -14; /* EFAULT */
+	if (offset + length > ctx->data_end - ctx->data)
+		return -22;
+	memcpy(to, (__u8 *)(long)ctx->data + offset, length);
+	return 0;
+}
+
 /* ---- other helpers ---- */
 
 static struct host_kernel_route route;

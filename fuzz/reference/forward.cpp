@@ -48,12 +48,45 @@ Model::Answer Model::dropped(Answer answer, std::uint16_t service, std::uint16_t
   return answer;
 }
 
-/// The backend that the flow's slot or its record names; 0: none.
+/// The backend that a QUIC connection id names (draft-ietf-quic-load-balancers, without
+/// encryption); 0: none that packets can be sent to.
+std::uint16_t Model::named(const Parsed& packet) const {
+  const auto& pool = world_->pools[packet.service->pool];
+  const auto length = pool.server_id_length;
+  if (!length || packet.protocol != protocol_udp)
+    return 0;
+  const auto& bytes = packet.frame.bytes;
+  const auto end =
+      std::min<std::size_t>(packet.l3 + packet.ip_length, packet.l4 + get16(&bytes[packet.l4 + 4]));
+  auto at = packet.l4 + 8;
+  if (at >= end)
+    return 0;
+  auto id_length = end - at - 1;  // a short header does not tell
+  if (bytes[at] & 0x80) {         // version, and how long the id is
+    if (at + 6 > end)
+      return 0;
+    id_length = bytes[at + 5];
+    at += 5;
+  }
+  at++;
+  if (id_length < 1 + length || at + 1 + length > end || bytes[at] >> 5 != pool.config_rotation)
+    return 0;
+  for (const auto id : pool.backends) {
+    const auto& backend = world_->backends[id];
+    if (std::ranges::equal(backend.server_id, bytes.subspan(at + 1, length)))
+      return backend.room() ? id : std::uint16_t{0};
+  }
+  return 0;
+}
+
+/// The backend that the packet names itself, or that the flow's slot or its record does; 0: none.
 Model::End Model::select(const Parsed& packet, std::uint16_t& id) {
   const auto& pool = world_->pools[packet.service->pool];
   id = 0;
   if (pool.lost)
     return Answer{};
+  if ((id = named(packet)))
+    return {};
   if (pool.slots.empty())
     return {};
   const auto& slot = pool.slots[slot_of(packet.hash, pool.slots.size())];

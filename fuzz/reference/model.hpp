@@ -120,6 +120,7 @@ class Model {
                         std::uint16_t service_port) const;
 
   // forward.cpp: to a backend by direct return, out of an interface, or not at all
+  std::uint16_t named(const Parsed& packet) const;
   End select(const Parsed& packet, std::uint16_t& id);
   Answer forward(const Parsed& packet);
   Answer forward_to(const Parsed& packet, const Service& service, std::uint16_t id);

@@ -25,9 +25,10 @@ struct Backend {
   bool resolved = true;  ///< the next hop's MAC address is known
   MacAddress destination, source;
   std::uint16_t mtu = 1500;
-  std::uint8_t interface = 0;  ///< the way out
-  IpAddress from;              ///< nat: what we send from; dsr-ipip: the outer source
-  bool from_varies = false;    ///< dsr-ipip: its low 16 bits vary with the flow
+  std::uint8_t interface = 0;           ///< the way out
+  IpAddress from;                       ///< nat: what we send from; dsr-ipip: the outer source
+  bool from_varies = false;             ///< dsr-ipip: its low 16 bits vary with the flow
+  std::vector<std::uint8_t> server_id;  ///< in QUIC connection ids
 
   bool ipv6() const { return !address.is_v4(); }
   /// Bytes of the outer header.
@@ -40,6 +41,8 @@ struct Pool {
   std::string name;
   std::vector<std::uint16_t> backends;  ///< ids
   std::vector<transition::Slot> slots;  ///< the lookup table; empty: no usable backend
+  unsigned server_id_length = 0;        ///< of its UDP services' QUIC connection ids; 0: no QUIC
+  unsigned config_rotation = 0;         ///< of ids that name a server
   bool lost = false;  ///< its table lies outside of the arena: what the loader never does
 };
 

@@ -213,6 +213,7 @@ std::vector<BackendView> backend_views(const model::EffectivePool& pool,
                      .enabled = backend.enabled,
                      .drain = backend.drain,
                      .maxConnections = backend.maxConnections,
+                     .quicServerId = backend.quicServerId,
                      .label = backend.label,
                      .tags = backend.tags,
                      .datacenter = backend.datacenter,
@@ -253,6 +254,7 @@ PoolView pool_view(const model::EffectivePool& pool, const control::State& state
           .slotsPinned = slots.pinned,
           .tableSize = pool.table_size,
           .hashFunctions = pool.hash_functions,
+          .quic = pool.quic,
           .backends = backend_views(pool, state, counters)};
 }
 

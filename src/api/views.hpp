@@ -84,6 +84,7 @@ struct BackendView {
   bool enabled = true;
   bool drain = false;
   std::optional<std::uint32_t> maxConnections;
+  std::optional<std::string> quicServerId;
   std::optional<std::string> label;
   std::vector<std::string> tags;
   std::optional<std::string> datacenter, rack;
@@ -94,8 +95,9 @@ struct BackendView {
   TrafficView stats;
 };
 BOOST_DESCRIBE_STRUCT(BackendView, (),
-                      (id, pool, ip, port, weight, enabled, drain, maxConnections, label, tags,
-                       datacenter, rack, state, problem, slots, activeConnections, stats))
+                      (id, pool, ip, port, weight, enabled, drain, maxConnections, quicServerId,
+                       label, tags, datacenter, rack, state, problem, slots, activeConnections,
+                       stats))
 
 struct PoolView {
   std::string name;
@@ -107,11 +109,13 @@ struct PoolView {
   std::uint32_t slotsLearning = 0, slotsPinned = 0;  ///< of slots that are changing hands
   std::uint32_t tableSize = 0;
   std::uint16_t hashFunctions = 1;
+  std::optional<model::QuicSettings> quic;
   std::vector<BackendView> backends;
 };
 BOOST_DESCRIBE_STRUCT(PoolView, (),
                       (name, forwarding, preserveClientAddress, algorithm, connectionTracking,
-                       affinity, slotsLearning, slotsPinned, tableSize, hashFunctions, backends))
+                       affinity, slotsLearning, slotsPinned, tableSize, hashFunctions, quic,
+                       backends))
 
 struct ServiceView {
   std::string name;

@@ -253,7 +253,8 @@ class Commands {
     struct New {
       std::string name, forwarding, algorithm, tracking, affinity;
       bool preserve = false;
-      unsigned table_size = 0, hash_functions = 0;
+      unsigned table_size = 0, hash_functions = 0, quic_rotation = 0;
+      std::optional<unsigned> quic_length;
     };
     auto wanted = std::make_shared<New>();
     auto* add = pool->add_subcommand("add", "add a pool");
@@ -265,6 +266,11 @@ class Commands {
     add->add_flag("--preserve-client-address", wanted->preserve, "nat: backends see the client");
     add->add_option("--table-size", wanted->table_size, "65537, 131071 or 262139");
     add->add_option("--hash-functions", wanted->hash_functions, "1 to 10");
+    auto* quic = add->add_option("--quic-server-id-length", wanted->quic_length,
+                                 "UDP services follow QUIC server ids of so many bytes, 1 to 15");
+    add->add_option("--quic-config-rotation", wanted->quic_rotation,
+                    "the first three bits of connection ids that name a server, 0 to 6")
+        ->needs(quic);
     auto options = add_write_options(add);
     on(add, [=](Session& session) {
       json::object body{{"name", wanted->name}};
@@ -280,6 +286,9 @@ class Commands {
         body["tableSize"] = wanted->table_size;
       if (wanted->hash_functions)
         body["hashFunctions"] = wanted->hash_functions;
+      if (wanted->quic_length)
+        body["quic"] = json::object{{"serverIdLength", *wanted->quic_length},
+                                    {"configRotation", wanted->quic_rotation}};
       return change(session, "POST", "/api/v1/pools", body, *options);
     });
     auto file = std::make_shared<std::pair<std::string, std::string>>();
@@ -366,12 +375,14 @@ class Commands {
   /// Fields of a backend that may be given at adding and at changing.
   struct Fields {
     std::optional<unsigned> weight, max_connections;
-    std::string label, datacenter, rack;
+    std::string quic_server_id, label, datacenter, rack;
     std::vector<std::string> tags;
     void add_to(CLI::App* command) {
       command->add_option("--weight", weight, "1 to 100");
       command->add_option("--max-connections", max_connections,
                           "flows that it may have at a time; 0: any number");
+      command->add_option("--quic-server-id", quic_server_id,
+                          "names it in QUIC connection ids, in hex digits; none: nothing does");
       command->add_option("--label", label, "name for people");
       command->add_option("--datacenter", datacenter);
       command->add_option("--rack", rack);
@@ -382,6 +393,8 @@ class Commands {
         body["weight"] = *weight;
       if (max_connections)
         body["maxConnections"] = *max_connections ? json::value(*max_connections) : nullptr;
+      if (!quic_server_id.empty())
+        body["quicServerId"] = quic_server_id == "none" ? nullptr : json::value(quic_server_id);
       if (!label.empty())
         body["label"] = label;
       if (!datacenter.empty())

@@ -39,6 +39,7 @@ std::vector<EffectivePool> effective_pools(const Config& config) {
                        .affinity = pool.affinity,
                        .table_size = pool.tableSize.value_or(config.maglev.tableSize),
                        .hash_functions = pool.hashFunctions.value_or(config.maglev.hashFunctions),
+                       .quic = pool.quic,
                        .backends = pool.backends,
                    });
   };

@@ -60,6 +60,15 @@ BOOST_DESCRIBE_STRUCT(PacketRate, (), (packetsPerSecond, burst))
 std::uint32_t effective_burst(std::uint32_t packets_per_second,
                               const std::optional<std::uint32_t>& burst);
 
+/// How the connection ids of QUIC name their server (draft-ietf-quic-load-balancers, in plain
+/// text): what the servers of a pool have in common.
+struct QuicSettings {
+  std::uint8_t serverIdLength = 0;  ///< bytes of each backend's quicServerId
+  std::uint8_t configRotation = 0;  ///< the first three bits of ids that name a server
+  bool operator==(const QuicSettings&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(QuicSettings, (), (serverIdLength, configRotation))
+
 /// A server behind a VIP.
 struct Backend {
   IpAddress ip;
@@ -72,14 +81,15 @@ struct Backend {
   std::vector<std::string> tags;
   std::optional<std::string> datacenter;
   std::optional<std::string> rack;
-  std::optional<PacketRate> rateLimit;  ///< absent: rateLimit.perBackend
+  std::optional<PacketRate> rateLimit;      ///< absent: rateLimit.perBackend
+  std::optional<std::string> quicServerId;  ///< in hex digits; counts where its pool has `quic`
   std::optional<std::string>
       pool;  ///< only in `l4_backends`: the pool it belongs to, `default` if absent
   bool operator==(const Backend&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(Backend, (),
                       (ip, port, weight, enabled, drain, maxConnections, label, tags, datacenter,
-                       rack, rateLimit, pool))
+                       rack, rateLimit, quicServerId, pool))
 
 /// A group of backends with one way of forwarding and one lookup table.
 struct Pool {
@@ -92,12 +102,14 @@ struct Pool {
   Affinity affinity = Affinity::none;
   std::optional<std::uint32_t> tableSize;      ///< absent: maglev.tableSize
   std::optional<std::uint16_t> hashFunctions;  ///< absent: maglev.hashFunctions
+  /// UDP services follow the server id of QUIC connections; absent: they know nothing of QUIC.
+  std::optional<QuicSettings> quic;
   std::vector<Backend> backends;
   bool operator==(const Pool&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(Pool, (),
                       (name, forwarding, preserveClientAddress, algorithm, connectionTracking,
-                       affinity, tableSize, hashFunctions, backends))
+                       affinity, tableSize, hashFunctions, quic, backends))
 
 /// A VIP: address, port and protocol, served by a pool.
 struct Service {
@@ -235,6 +247,7 @@ struct EffectivePool {
   Affinity affinity;
   std::uint32_t table_size;
   std::uint16_t hash_functions;
+  std::optional<QuicSettings> quic;
   std::vector<Backend> backends;
 };
 /// Does a pool with these settings need full tracking, whatever else it says?

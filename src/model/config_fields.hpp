@@ -38,6 +38,12 @@ template <>
 inline constexpr Field field<&model::Backend::rack> = {.doc = "where it stands, more exactly",
                                                        .max_length = 128};
 template <>
+inline constexpr Field field<&model::Backend::quicServerId> = {
+    .doc = "its server id in QUIC connection ids, as hex digits; no other backend of the pool has "
+           "it; counts where the pool has quic",
+    .max_length = 2 * model::max_quic_server_id,
+    .example = R"("0a000115")"};
+template <>
 inline constexpr Field field<&model::Backend::pool> = {
     .doc = "in l4_backends only: the pool that it belongs to; absent: default",
     .max_length = model::max_name_length};
@@ -132,6 +138,24 @@ inline constexpr Field field<&model::Pool::tableSize> = {
 template <>
 inline constexpr Field field<&model::Pool::hashFunctions> = {
     .doc = "permutations a backend; absent: maglev.hashFunctions", .min = 1, .max = 10};
+template <>
+inline constexpr Field field<&model::Pool::quic> = {
+    .doc = "the servers' QUIC connection ids name them (draft-ietf-quic-load-balancers, without a "
+           "key): packets for UDP services of the pool follow the id when the client's address "
+           "changes; absent: they go by address and port"};
+template <>
+inline constexpr Field field<&model::QuicSettings::serverIdLength> = {
+    .doc = "bytes of a server id, behind the connection id's first",
+    .min = 1,
+    .max = model::max_quic_server_id,
+    .unit = "bytes",
+    .example = "4",
+    .required = true};
+template <>
+inline constexpr Field field<&model::QuicSettings::configRotation> = {
+    .doc = "the first three bits of connection ids that name a server; others go by address and "
+           "port, and so does 7, which says that an id names nobody",
+    .max = 6};
 template <>
 inline constexpr Field field<&model::Pool::backends> = {
     .doc = "its servers; those of the pool default stand in l4_backends",

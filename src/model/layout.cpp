@@ -41,6 +41,7 @@ std::map<std::string, PoolLayout> lay_out(const Config& config, const Unread& un
                         .algorithm = pool.algorithm,
                         .algorithm_known = !unread.covers("/xdp/algorithm"),
                         .table_size = pool.table_size,
+                        .quic = pool.quic,
                         .backends = {}};
   for (std::size_t i = 0; i < config.pools.size(); i++) {
     const auto& pool = config.pools[i];
@@ -54,6 +55,8 @@ std::map<std::string, PoolLayout> lay_out(const Config& config, const Unread& un
       layout.forwarding_known = false;
     if (unread.covers(pointer + "/algorithm") || unread.covers(pointer + "/name"))
       layout.algorithm_known = false;
+    if (unread.covers(pointer + "/quic") || unread.covers(pointer + "/name"))
+      layout.quic.reset();
     for (std::size_t k = 0; pool.name != default_pool && k < pool.backends.size(); k++) {
       const auto place = pointer + "/backends/" + std::to_string(k);
       if (!unread.covers(place))

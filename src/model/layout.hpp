@@ -37,6 +37,7 @@ struct PoolLayout {
   Algorithm algorithm = Algorithm::maglev;
   bool algorithm_known = true;  ///< likewise
   std::uint32_t table_size = 0;
+  std::optional<QuicSettings> quic;     ///< absent also if it could not be read
   std::vector<PlacedBackend> backends;  ///< of those that could be read
 };
 

@@ -20,6 +20,8 @@ inline constexpr std::size_t max_access_entries = 100000;  ///< deny and allow l
 inline constexpr std::uint32_t max_packets_per_second = 1'000'000'000;
 /// With one packet a second a bucket of that many is full after three years: what a word can hold.
 inline constexpr std::uint32_t max_burst = 100'000'000;
+/// Bytes. A connection id has 20 in QUIC version 1: one goes before, four of nonce behind.
+inline constexpr std::size_t max_quic_server_id = 15;
 inline constexpr std::size_t max_interface_name_length = 15;
 inline constexpr std::size_t max_name_length = 63;
 /// Slots of all tables together: half of the arena, so that every table can be built anew beside

@@ -5,11 +5,13 @@
 #include <cctype>
 #include <tuple>
 
+#include "base/text.hpp"
 #include "codec/codec.hpp"
 #include "codec/nearest.hpp"
 #include "model/layout.hpp"
 #include "model/limits.hpp"
 #include "model/prefix.hpp"
+#include "model/quic.hpp"
 
 namespace sluice::model {
 
@@ -63,6 +65,7 @@ class Validator {
   std::vector<Fault> run(const Topology* topology) {
     check_pools();
     check_backends();
+    check_quic();
     check_services();
     check_services_against_backends();
     check_nat();
@@ -202,6 +205,46 @@ class Validator {
     if (!seen.insert({backend.ip, backend.port.value_or(0)}).second)
       fault(pointer, "the backend " + id_of(backend) + " stands twice in pool " + pool,
             "remove one of the two");
+  }
+
+  void check_quic() {
+    for (const auto& [name, pool] : pools_) {
+      std::map<std::vector<std::uint8_t>, const Backend*> owners;
+      for (const auto& placed : pool.backends)
+        check_server_id(placed, name, pool.quic, owners);
+    }
+  }
+
+  /// Ids may stand there before their pool has QUIC: what has backends cannot get them all at once.
+  void check_server_id(const PlacedBackend& placed, const std::string& pool,
+                       const std::optional<QuicSettings>& quic,
+                       std::map<std::vector<std::uint8_t>, const Backend*>& owners) {
+    const auto pointer = placed.pointer + "/quicServerId";
+    const auto& text = placed.backend->quicServerId;
+    const std::size_t length = quic ? quic->serverIdLength : 0;
+    if (!text && length)
+      fault(pointer, "a backend of pool " + pool + ", which has quic, needs a server id",
+            "set it to " + counted(length, "byte") + " in hex digits that the server's " +
+                "connection ids name it by, such as \"" + std::string(2 * length - 1, '0') + "1\"");
+    if (!text)
+      return;
+    const auto id = parse_server_id(*text);
+    if (!id) {
+      fault(pointer, "'" + *text + "' is not a server id",
+            "write its bytes as pairs of hex digits, such as \"0a01\"");
+      return;
+    }
+    if (length && id->size() != length)
+      fault(pointer,
+            "'" + *text + "' has " + counted(id->size(), "byte") + ", server ids of pool " + pool +
+                " have " + std::to_string(length),
+            "write it with " + std::to_string(2 * length) +
+                " hex digits, or change serverIdLength of the pool's quic");
+    const auto [other, fresh] = owners.emplace(*id, placed.backend);
+    if (!fresh)
+      fault(pointer,
+            "'" + *text + "' is the server id of the backend " + id_of(*other->second) + " as well",
+            "give each backend of pool " + pool + " an id of its own");
   }
 
   void check_pool_exists(const std::string& pointer, const std::string& name) {

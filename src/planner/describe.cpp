@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/text.hpp"
+#include "model/quic.hpp"
 #include "planner/plan.hpp"
 
 namespace sluice::planner {
@@ -28,20 +29,33 @@ struct Describe {
   std::string operator()(const PutBackend& step) const {
     return "write backend " + name_of(step.key) +
            (step.backend.resolved ? " via " + step.backend.destination_mac.to_string()
-                                  : std::string(", which is unroutable"));
+                                  : std::string(", which is unroutable")) +
+           (step.backend.quic_server_id.empty()
+                ? std::string()
+                : ", QUIC server id " + model::server_id_to_string(step.backend.quic_server_id));
   }
   std::string operator()(const FillTable& step) const {
     if (step.table.slots.empty())
       return "leave pool " + step.pool + " without slots: it has no enabled backend";
-    return "fill " + std::to_string(step.table.slots.size()) + " slots of pool " + step.pool;
+    return "fill " + std::to_string(step.table.slots.size()) + " slots of pool " + step.pool +
+           quic_of(step.table);
   }
   std::string operator()(const MarkSlots& step) const {
     const auto in_transition = static_cast<std::size_t>(
         std::ranges::count_if(step.table.holders, [](auto holder) { return holder != 0; }));
-    return in_transition == 0 ? "all slots of pool " + step.pool + " are settled" +
-                                    (step.table.tracked ? ", its flows are remembered" : "")
-                              : "of pool " + step.pool + " " + counted(in_transition, "slot") +
-                                    " " + (in_transition == 1 ? "is" : "are") + " in transition";
+    const auto slots = in_transition == 0
+                           ? "all slots of pool " + step.pool + " are settled" +
+                                 (step.table.tracked ? ", its flows are remembered" : "")
+                           : "of pool " + step.pool + " " + counted(in_transition, "slot") + " " +
+                                 (in_transition == 1 ? "is" : "are") + " in transition";
+    return slots + quic_of(step.table);
+  }
+  static std::string quic_of(const TableImage& table) {
+    if (table.quic == QuicImage{})
+      return {};
+    return ", QUIC connections follow server ids of " +
+           counted(table.quic.server_id_length, "byte") + " in config rotation " +
+           std::to_string(table.quic.config_rotation);
   }
   std::string operator()(const FillAccessList& step) const {
     return "write access lists of " + std::to_string(step.entries.size()) +

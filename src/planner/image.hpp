@@ -51,7 +51,16 @@ struct BackendImage {
   /// dsr-ipip: how many low bits of `source` vary with the flow: 0 or 16.
   std::uint8_t source_varying_bits = 0;
   RateImage limit = {};
+  /// What names it in QUIC connection ids; empty where its pool has no QUIC.
+  std::vector<std::uint8_t> quic_server_id = {};
   bool operator==(const BackendImage&) const = default;
+};
+
+/// Which QUIC connection ids name a server of a pool; no length: none does.
+struct QuicImage {
+  std::uint8_t server_id_length = 0;
+  std::uint8_t config_rotation = 0;
+  bool operator==(const QuicImage&) const = default;
 };
 
 /// A pool's lookup table.
@@ -62,6 +71,7 @@ struct TableImage {
   model::Algorithm algorithm = model::Algorithm::maglev;
   model::Affinity affinity = model::Affinity::none;
   bool tracked = false;              ///< direct return whose flows are all remembered
+  QuicImage quic = {};               ///< of the pool's UDP services
   std::vector<std::uint16_t> slots;  ///< backend ids; empty: the pool has no enabled backend
   /// Of slots in transition; empty: none is. Otherwise one for each slot, 0 where it is settled, as
   /// planner/phases.hpp packs them.

@@ -24,6 +24,15 @@ std::set<std::tuple<IpAddress, IpAddress, bool>> reply_addresses(const Image& im
   return addresses;
 }
 
+/// Whom QUIC connection ids name.
+std::map<std::uint16_t, std::vector<std::uint8_t>> server_ids(const Image& image) {
+  std::map<std::uint16_t, std::vector<std::uint8_t>> ids;
+  for (const auto& [key, backend] : image.backends)
+    if (!backend.quic_server_id.empty())
+      ids.emplace(backend.id, backend.quic_server_id);
+  return ids;
+}
+
 /// How the pools' services are looked up: flows first, or slots at once.
 std::set<std::pair<std::string, model::Forwarding>> pool_forwarding(const Image& image) {
   std::set<std::pair<std::string, model::Forwarding>> forwarding;
@@ -39,14 +48,15 @@ bool front_differs(const Image& before, const Image& after) {
            a.second.holder_base == b.second.holder_base &&
            a.second.holders.size() == b.second.holders.size() &&
            a.second.algorithm == b.second.algorithm && a.second.affinity == b.second.affinity &&
-           a.second.tracked == b.second.tracked;
+           a.second.tracked == b.second.tracked && a.second.quic == b.second.quic;
   };
   return before.services != after.services || before.fragments != after.fragments ||
          before.access != after.access || before.idle != after.idle ||
          before.limit != after.limit ||
          !std::ranges::equal(before.tables, after.tables, same_range) ||
          reply_addresses(before) != reply_addresses(after) ||
-         pool_forwarding(before) != pool_forwarding(after);
+         pool_forwarding(before) != pool_forwarding(after) ||
+         server_ids(before) != server_ids(after);
 }
 
 bool holds_range(const Image& image, std::uint32_t base) {

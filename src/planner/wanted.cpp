@@ -7,6 +7,7 @@
 
 #include "abi.h"
 #include "maglev/maglev.hpp"
+#include "model/quic.hpp"
 #include "planner/access.hpp"
 #include "planner/phases.hpp"
 #include "planner/room.hpp"
@@ -61,11 +62,13 @@ class Builder {
     warnings_.push_back({std::move(pointer), std::move(message), std::move(suggestion)});
   }
 
-  std::string pointer_of(const model::EffectivePool& pool) const {
-    if (pool.name == model::default_pool)
-      return "/l4_backends";
+  /// Of what the pool says, not of its backends; it must be declared.
+  std::string pointer_of_pool(const model::EffectivePool& pool) const {
     const auto found = std::ranges::find(config_.pools, pool.name, &model::Pool::name);
     return "/pools/" + std::to_string(found - config_.pools.begin());
+  }
+  std::string pointer_of(const model::EffectivePool& pool) const {
+    return pool.name == model::default_pool ? "/l4_backends" : pointer_of_pool(pool);
   }
   std::string pointer_of(const model::EffectivePool& pool, std::size_t backend) const {
     return pointer_of(pool) + (pool.name == model::default_pool ? "/" : "/backends/") +
@@ -115,6 +118,9 @@ class Builder {
                          .weight = backend.weight,
                          .max_connections = backend.maxConnections.value_or(0),
                          .limit = limit_of(backend)};
+      if (pool.quic && backend.quicServerId)
+        entry.quic_server_id =
+            model::parse_server_id(*backend.quicServerId).value_or(std::vector<std::uint8_t>());
       if (const auto known = running_.backends.find(key); known != running_.backends.end())
         entry.id = known->second.id;
       else if (const auto id = backend_ids_.take())
@@ -135,7 +141,24 @@ class Builder {
       image_.backends.emplace(key, entry);
     }
     warn_of_mtu(pool);
+    warn_of_quic(pool);
     return {};
+  }
+
+  /// QUIC is nothing but UDP.
+  void warn_of_quic(const model::EffectivePool& pool) {
+    const auto serves = [&](const model::Service& service) { return service.pool == pool.name; };
+    const auto is_udp = [](const model::Service& service) {
+      return service.protocol == model::Protocol::udp;
+    };
+    if (!pool.quic || std::ranges::none_of(config_.services, serves) ||
+        std::ranges::any_of(config_.services, [&](const model::Service& service) {
+          return serves(service) && is_udp(service);
+        }))
+      return;
+    warn(pointer_of_pool(pool) + "/quic",
+         "pool " + pool.name + " has quic, but none of its services is UDP",
+         "set protocol of its QUIC service to udp, or leave quic out");
   }
 
   static tl::unexpected<Error> no_room(const std::string& what, std::size_t limit,
@@ -219,6 +242,9 @@ class Builder {
                      .affinity = pool.affinity,
                      .tracked = pool.forwarding != model::Forwarding::nat &&
                                 pool.tracking == model::Tracking::full,
+                     .quic = pool.quic
+                                 ? QuicImage{pool.quic->serverIdLength, pool.quic->configRotation}
+                                 : QuicImage{},
                      .slots = std::move(slots)};
     if (known)
       table.holders = holders_of(pool, running->second, table.slots);

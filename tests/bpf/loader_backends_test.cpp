@@ -131,6 +131,25 @@ TEST_F(LoaderBackends, RemovedBackendIsZeroedAndOwnsNoSlot) {
   EXPECT_FALSE(image.tables.at("default").slots.empty());
 }
 
+TEST_F(LoaderBackends, TheOthersKeepTheirQuicServerIds) {
+  model::Config config;
+  model::Pool pool;
+  pool.name = "default";
+  pool.quic = {.serverIdLength = 2, .configRotation = 1};
+  config.pools.push_back(pool);
+  for (const char* address : {"10.0.1.11", "10.0.1.12"}) {
+    config.l4_backends.push_back(backend(address));
+    config.l4_backends.back().quicServerId = "00" + std::string(address).substr(7);
+  }
+  apply(config);
+  ASSERT_TRUE(ok(loader_->add_backend("10.0.1.13")));
+  ASSERT_TRUE(ok(loader_->remove_backend("10.0.1.12")));
+  const auto image = running();
+  EXPECT_EQ(image.tables.at("default").quic, (planner::QuicImage{2, 1}));
+  EXPECT_EQ(image.backends.at({"default", ip("10.0.1.11"), 0}).quic_server_id,
+            (std::vector<std::uint8_t>{0, 0x11}));
+}
+
 TEST_F(LoaderBackends, RemovingTheLastLeavesAnEmptyPool) {
   ASSERT_TRUE(ok(loader_->add_backend("10.0.1.11")));
   ASSERT_TRUE(ok(loader_->remove_backend("10.0.1.11")));

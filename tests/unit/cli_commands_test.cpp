@@ -82,6 +82,23 @@ TEST_F(Commands, ABackendIsAddedWithWhatWasSaidAndNothingElse) {
   EXPECT_THAT(out.str(), HasSubstr("generation 7 is running"));
 }
 
+TEST_F(Commands, QuicIsSetWithThePoolAndItsServers) {
+  EXPECT_EQ(
+      run({"pool", "add", "h3", "--quic-server-id-length", "4", "--quic-config-rotation", "2"}),
+      Exit::ok);
+  EXPECT_EQ(asked_for(),
+            R"(POST /api/v1/pools {"name":"h3","quic":{"serverIdLength":4,"configRotation":2}})");
+  EXPECT_EQ(run({"backend", "add", "10.0.1.11", "--pool", "h3", "--quic-server-id", "0a000001"}),
+            Exit::ok);
+  EXPECT_EQ(asked_for(),
+            R"(POST /api/v1/pools/h3/backends {"ip":"10.0.1.11","quicServerId":"0a000001"})");
+  EXPECT_EQ(run({"backend", "set", "10.0.1.11", "--pool", "h3", "--quic-server-id", "none"}),
+            Exit::ok);
+  EXPECT_EQ(asked_for(), R"(PATCH /api/v1/pools/h3/backends/10.0.1.11 {"quicServerId":null})");
+  EXPECT_EQ(run({"pool", "add", "h3", "--quic-config-rotation", "2"}), Exit::usage)
+      << "a rotation says nothing without the length";
+}
+
 TEST_F(Commands, AServiceHasOnePortARangeOrEveryPort) {
   EXPECT_EQ(run({"service", "add", "web", "10.0.0.100:80"}), Exit::ok);
   EXPECT_THAT(asked_for(), HasSubstr(R"("address":"10.0.0.100","port":80,"name")"));

@@ -136,6 +136,64 @@ TEST_F(Front, ServiceHasTheRangeOfItsPool) {
   EXPECT_EQ(find("10.0.0.100", 81)->slots, 1u);
 }
 
+TEST_F(Front, ServerIdsAreFoundByPoolAndBytes) {
+  add_service("10.0.0.100", 443, "a", model::Protocol::udp);
+  add_service("10.0.0.100", 443, "a");
+  add_service("10.0.0.101", 443, "b", model::Protocol::udp);
+  add_service("10.0.0.102", 443, "none", model::Protocol::udp);
+  image_.tables["a"].quic = {2, 6};
+  image_.tables["b"].quic = {15, 0};
+  image_.tables["none"] = {};
+  for (std::uint16_t i = 1; i < SL_MAX_BACKENDS; i++) {
+    const std::string pool = i % 2 ? "a" : "b";
+    auto& backend =
+        add_backend(pool, "10.1." + std::to_string(i / 256) + '.' + std::to_string(i % 256),
+                    model::Forwarding::dsr_l2);
+    backend.id = i;
+    backend.quic_server_id.assign(pool == "a" ? 2 : 15, 0xff);
+    backend.quic_server_id.front() = static_cast<std::uint8_t>(i >> 8);
+    backend.quic_server_id.back() = static_cast<std::uint8_t>(i / 2 & 0x7f);
+    if (pool == "a")
+      backend.quic_server_id = {static_cast<std::uint8_t>(i >> 8), static_cast<std::uint8_t>(i)};
+  }
+  build();
+  const auto flags = [&](const char* address, int protocol = 17) {
+    return find(address, 443, protocol)->flags;
+  };
+  EXPECT_EQ(SL_QUIC_LENGTH(flags("10.0.0.100")), 2u);
+  EXPECT_EQ(SL_QUIC_ROTATION(flags("10.0.0.100")), 6u);
+  EXPECT_EQ(SL_QUIC_LENGTH(flags("10.0.0.101")), 15u);
+  EXPECT_EQ(SL_QUIC_ROTATION(flags("10.0.0.101")), 0u);
+  EXPECT_NE(SL_QUIC_POOL(flags("10.0.0.100")), SL_QUIC_POOL(flags("10.0.0.101")));
+  EXPECT_EQ(flags("10.0.0.100", 6) & SL_SERVICE_QUIC, 0u) << "TCP is no QUIC";
+  EXPECT_EQ(flags("10.0.0.102") & SL_SERVICE_QUIC, 0u);
+
+  // As stages/quic.h does it.
+  const auto named = [&](std::uint32_t pool, const std::vector<std::uint8_t>& bytes) {
+    sl_quic_id id{};
+    id.bytes[0] = static_cast<__u8>(pool);
+    std::ranges::copy(bytes, id.bytes + 1);
+    const auto& place = front_->quic.server[sl_displaced_place(
+        sl_quic_key(&id), front_->quic.multiplier, front_->quic.displacement, SL_QUIC_BITS)];
+    return std::memcmp(&place.id, &id, sizeof id) == 0 ? place.backend : 0;
+  };
+  for (const auto& [key, backend] : image_.backends) {
+    const auto pool = SL_QUIC_POOL(flags(key.pool == "a" ? "10.0.0.100" : "10.0.0.101"));
+    ASSERT_EQ(named(pool, backend.quic_server_id), backend.id);
+    ASSERT_EQ(named(pool ^ 3, backend.quic_server_id), 0) << "of the other pool";
+  }
+  EXPECT_EQ(named(0, {}), 0) << "an empty place names nobody";
+}
+
+TEST_F(Front, TheSameServerIdTwiceIsRefused) {
+  image_.tables["a"].quic = {2, 0};
+  for (const char* address : {"10.0.1.11", "10.0.1.12"})
+    add_backend("a", address, model::Forwarding::dsr_l2).quic_server_id = {1, 2};
+  const auto built = build_front(image_, *front_);
+  ASSERT_FALSE(built);
+  EXPECT_EQ(built.error().code, Code::full);
+}
+
 TEST_F(Front, NatServicesAreMarked) {
   add_service("10.0.0.100", 80, "nat");
   add_service("10.0.0.100", 81, "l2");

@@ -10,6 +10,7 @@ namespace {
 
 TEST(Limits, AreThoseOfTheTables) {
   EXPECT_EQ(max_backends, std::size_t{SL_MAX_BACKENDS - 1}) << "id 0 is never used";
+  EXPECT_EQ(max_quic_server_id, std::size_t{SL_QUIC_ID_MOST});
   EXPECT_EQ(max_services, std::size_t{SL_MAX_SERVICES - 1});
   EXPECT_EQ(max_pools, std::size_t{SL_MAX_POOLS});
   EXPECT_EQ(max_ways_out, std::size_t{SL_MAX_INTERFACES});

@@ -217,6 +217,49 @@ TEST(Validate, WhatCountsFlowsTracksThemAll) {
       ElementsAre("/xdp/algorithm", "/xdp/flowTimeouts/udpSeconds", "/maglev/rebalanceStrategy"));
 }
 
+TEST(Validate, QuicServerIdsNameOneBackendEach) {
+  const auto with = [](const std::string& quic, const std::string& first,
+                       const std::string& second) {
+    return R"({"pools": [{"name": "p", )" + quic + R"("backends": [{"ip": "10.0.1.11")" + first +
+           R"(}, {"ip": "10.0.1.12")" + second + "}]}]}";
+  };
+  const auto id = [](const std::string& hex) { return R"(, "quicServerId": ")" + hex + '"'; };
+  const std::string quic = R"("quic": {"serverIdLength": 2, "configRotation": 6}, )";
+  EXPECT_THAT(pointers(with(quic, id("0a01"), id("0A02"))), ElementsAre());
+  EXPECT_THAT(pointers(with("", id("0a01"), "")), ElementsAre())
+      << "ids come first, one by one, then quic";
+  EXPECT_THAT(pointers(with(quic, id("0a01"), "")),
+              ElementsAre("/pools/0/backends/1/quicServerId"));
+  for (const char* wrong : {"0a", "0a0102"})
+    EXPECT_THAT(pointers(with(quic, id("0a01"), id(wrong))),
+                ElementsAre("/pools/0/backends/1/quicServerId"));
+  for (const char* wrong : {"", "0a1", "0a0g", "0x0a", " a01", "-a01"})
+    for (const auto& pool : {quic, std::string()})
+      EXPECT_THAT(pointers(with(pool, id("0a01"), id(wrong))),
+                  ElementsAre("/pools/0/backends/1/quicServerId"))
+          << wrong;
+  EXPECT_THAT(pointers(with(quic, id("0a01"), id("0A01"))),
+              ElementsAre("/pools/0/backends/1/quicServerId"))
+      << "the same bytes, written otherwise";
+  EXPECT_THAT(pointers(with(R"("quic": {"serverIdLength": 16}, )", id("0a"), id("0b"))),
+              ElementsAre("/pools/0/quic/serverIdLength"));
+  EXPECT_THAT(pointers(with(R"("quic": {"serverIdLength": 0}, )", id("0a"), id("0b"))),
+              ElementsAre("/pools/0/quic/serverIdLength"));
+  EXPECT_THAT(pointers(with(R"("quic": {"configRotation": 0}, )", id("0a"), id("0b"))),
+              ElementsAre("/pools/0/quic/serverIdLength"));
+  EXPECT_THAT(
+      pointers(with(R"("quic": {"serverIdLength": 1, "configRotation": 7}, )", id("0a"), id("0b"))),
+      ElementsAre("/pools/0/quic/configRotation"))
+      << "7 says that an id names nobody";
+  EXPECT_THAT(pointers(R"({"pools": [{"name": "default", "quic": {"serverIdLength": 1}}],
+                           "l4_backends": [{"ip": "10.0.1.11", "quicServerId": "01"}, "10.0.1.12"]})"),
+              ElementsAre("/l4_backends/1/quicServerId"));
+  const auto refused = read_document(codec::parse(with(quic, id("0a01"), "")).value());
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().faults.at(0).suggestion, HasSubstr("\"0001\""))
+      << "an example of the right length";
+}
+
 TEST(Validate, NatCountsFlowsOnlyWhereItRemembersThemItself) {
   const auto with = [](const std::string& pool, const std::string& service,
                        const std::string& backend) {

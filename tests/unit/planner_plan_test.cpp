@@ -122,6 +122,50 @@ TEST_F(PlannerPlan, ALimitIsOneWriteAndMovesNothing) {
   EXPECT_EQ(steps_of<PutBackend>(made).at(0).backend.max_connections, 5u);
 }
 
+TEST_F(PlannerPlan, QuicIsANewFrontAndMovesNoSlot) {
+  config.services[0].protocol = model::Protocol::udp;
+  apply();
+  for (std::size_t i = 0; i < backends().size(); i++)
+    backends()[i].quicServerId = "0a0" + std::to_string(i);
+  EXPECT_TRUE(apply().empty()) << "ids alone say nothing";
+  config.pools[0].quic = {.serverIdLength = 2, .configRotation = 5};
+  auto made = apply();
+  EXPECT_TRUE(made.warnings.empty()) << test::text_of(made);
+  EXPECT_TRUE(steps_of<FillTable>(made).empty()) << test::text_of(made);
+  EXPECT_EQ(steps_of<MarkSlots>(made).size(), 1u);
+  EXPECT_EQ(steps_of<PutBackend>(made).size(), 3u);
+  EXPECT_EQ(steps_of<SwapFront>(made).size(), 1u);
+  EXPECT_NE(test::text_of(made).find("QUIC server id 0a01"), std::string::npos);
+  EXPECT_NE(test::text_of(made).find("QUIC connections follow server ids of 2 bytes in config "
+                                     "rotation 5"),
+            std::string::npos)
+      << test::text_of(made);
+  EXPECT_EQ(running("10.0.1.12").quic_server_id, (std::vector<std::uint8_t>{0x0a, 0x01}));
+
+  std::swap(backends()[0].quicServerId, backends()[2].quicServerId);
+  made = apply();
+  EXPECT_EQ(steps_of<PutBackend>(made).size(), 2u);
+  EXPECT_EQ(steps_of<SwapFront>(made).size(), 1u) << "packets would follow the old ids";
+  config.pools[0].quic->configRotation = 4;
+  EXPECT_EQ(steps_of<SwapFront>(apply()).size(), 1u);
+  config.pools[0].quic.reset();
+  EXPECT_EQ(steps_of<SwapFront>(apply()).size(), 1u);
+  EXPECT_TRUE(running("10.0.1.12").quic_server_id.empty());
+}
+
+TEST_F(PlannerPlan, QuicWithoutAUdpServiceIsAWarning) {
+  config.pools[0].quic = {.serverIdLength = 1, .configRotation = 0};
+  for (std::size_t i = 0; i < backends().size(); i++)
+    backends()[i].quicServerId = "0" + std::to_string(i);
+  auto made = plan();
+  ASSERT_EQ(made.warnings.size(), 1u);
+  EXPECT_EQ(made.warnings[0].pointer, "/pools/0/quic");
+  config.services.push_back(config.services[0]);
+  config.services.back().name = "quic";
+  config.services.back().protocol = model::Protocol::udp;
+  EXPECT_TRUE(plan().warnings.empty()) << "TCP and QUIC of one pool is what HTTP/3 looks like";
+}
+
 TEST_F(PlannerPlan, WeightMovesSlots) {
   apply();
   backends()[0].weight = 2;

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "dataplane/xdp/loader.hpp"
+#include "model/quic.hpp"
 #include "planner/plan.hpp"
 
 namespace sluice::dataplane::xdp {
@@ -45,6 +46,8 @@ Result<void> Loader::change_default_pool(const EditBackends& edit,
     if (key.port)
       entry.port = key.port;
     entry.weight = backend.weight;
+    if (!backend.quic_server_id.empty())
+      entry.quicServerId = model::server_id_to_string(backend.quic_server_id);
     entry.rateLimit = {.packetsPerSecond = backend.limit.packets_per_second, .burst = {}};
     if (backend.limit.burst)
       entry.rateLimit->burst = backend.limit.burst;
@@ -71,6 +74,9 @@ Result<void> Loader::change_default_pool(const EditBackends& edit,
     if (!table->second.slots.empty())
       settings.tableSize = static_cast<std::uint32_t>(table->second.slots.size());
     settings.hashFunctions = std::max<std::uint16_t>(1, table->second.hash_functions);
+    if (const auto& quic = table->second.quic; quic != planner::QuicImage{})
+      settings.quic = {.serverIdLength = quic.server_id_length,
+                       .configRotation = quic.config_rotation};
   }
   config.pools.push_back(settings);
   if (auto edited = edit(config.l4_backends); !edited)

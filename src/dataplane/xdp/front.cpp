@@ -68,6 +68,15 @@ struct Entry {
 };
 using Entries = std::vector<Entry>;
 
+/// Those with QUIC are numbered from 1.
+std::map<std::string, __u32> number_quic_pools(const planner::Image& image) {
+  std::map<std::string, __u32> numbers;
+  for (const auto& [pool, table] : image.tables)
+    if (table.quic != planner::QuicImage{})
+      numbers.emplace(pool, static_cast<__u32>(numbers.size() + 1));
+  return numbers;
+}
+
 /// How a service's packets are looked up follows from its pool: from its table, and from its
 /// backends, which all have the same forwarding.
 __u32 flags_of(const planner::Image& image, const planner::ServiceKey& key,
@@ -75,7 +84,7 @@ __u32 flags_of(const planner::Image& image, const planner::ServiceKey& key,
   const bool one_ipv4_port = key.address.is_v4() && key.port != 0 && key.port_end == 0;
   __u32 flags = 0;
   if (const auto table = image.tables.find(pool); table != image.tables.end())
-    flags = table_flags(table->second);
+    flags = flags_for(key.protocol, table_flags(table->second));
   if (flags & SL_SERVICE_TRACKED && !one_ipv4_port)
     flags |= SL_SERVICE_HASHED_KEY;
   const auto first = image.backends.lower_bound({pool, IpAddress(), 0});
@@ -132,6 +141,7 @@ sl_access access_of(const planner::AccessImage& access) {
 /// In the order of their addresses.
 Entries entries_of(const planner::Image& image, const std::map<IpAddress, std::uint32_t>& ids) {
   Entries entries;
+  const auto quic_pools = number_quic_pools(image);
   for (const auto& [key, service] : image.services) {
     const auto protocol = protocol_number(key.protocol);
     sl_service entry{};
@@ -141,6 +151,8 @@ Entries entries_of(const planner::Image& image, const std::map<IpAddress, std::u
     entry.seed = service_seed(key);
     entry.id = service.id;
     entry.flags = flags_of(image, key, service.pool);
+    if (entry.flags & SL_SERVICE_QUIC)
+      entry.flags |= quic_pools.at(service.pool) << SL_QUIC_POOL_SHIFT;
     if (access_of(image.access).on)
       entry.flags |= SL_SERVICE_GUARDED;
     if (image.limit.rate != planner::RateImage{})
@@ -355,7 +367,40 @@ bool place_addresses(const std::map<IpAddress, std::uint32_t>& ids,
          place_addresses(addresses6, family6, front.flags);
 }
 
+/// Gives each server id its place.
+bool place_servers(const planner::Image& image, sl_quic_servers& quic) {
+  const auto numbers = number_quic_pools(image);
+  std::vector<sl_quic_server> servers;
+  std::vector<std::uint64_t> keys;
+  for (const auto& [key, backend] : image.backends) {
+    const auto number = numbers.find(key.pool);
+    const auto& id = backend.quic_server_id;
+    if (number == numbers.end() || id.empty() || id.size() > SL_QUIC_ID_MOST)
+      continue;
+    sl_quic_server server{};
+    server.id.bytes[0] = static_cast<__u8>(number->second);
+    std::ranges::copy(id, server.id.bytes + 1);
+    server.backend = backend.id;
+    server.length = static_cast<__u16>(id.size());
+    servers.push_back(server);
+    keys.push_back(sl_quic_key(&server.id));
+  }
+  const auto hash = find_displaced_hash(keys, SL_QUIC_BITS);
+  if (!hash)
+    return false;
+  quic.multiplier = hash->multiplier;
+  std::ranges::copy(hash->displacement, quic.displacement);
+  for (std::size_t i = 0; i < servers.size(); i++)
+    quic.server[hash->places[i]] = servers[i];
+  return true;
+}
+
 }  // namespace
+
+__u32 flags_for(model::Protocol protocol, __u32 flags) {
+  return protocol == model::Protocol::udp ? flags
+                                          : flags & ~(SL_SERVICE_QUIC | SL_SERVICE_QUIC_ROTATION);
+}
 
 std::uint64_t fragments_of(model::Fragments fragments) {
   switch (fragments) {
@@ -381,6 +426,7 @@ sl_idle idle_of(const planner::IdleImage& idle) {
 
 __u32 table_flags(const planner::TableImage& table) {
   __u32 flags = table.tracked ? SL_SERVICE_TRACKED : 0u;
+  flags |= SL_QUIC_FLAGS(table.quic.server_id_length, table.quic.config_rotation);
   if (table.affinity == model::Affinity::source)
     flags |= SL_SERVICE_AFFINE;
   switch (table.algorithm) {
@@ -417,6 +463,9 @@ Result<void> build_front(const planner::Image& image, sl_front& front) {
   for (const auto& [key, backend] : image.backends)
     if (backend.forwarding == model::Forwarding::nat && backend.preserve_client_address)
       front.flags |= SL_FRONT_REPLY_BY_SOURCE;
+  if (!place_servers(image, front.quic))
+    return fail(Code::full, "no perfect hash was found for the QUIC server ids of the backends: "
+                            "two of a pool are the same");
   const auto entries = entries_of(image, ids);
   std::map<IpAddress, sl_services> services;
   if (!place_services(entries, front, services) || !place_addresses(ids, services, front))

@@ -14,6 +14,13 @@ model::Algorithm algorithm_of(std::uint32_t flags) {
                                               : model::Algorithm::maglev;
 }
 
+planner::QuicImage quic_of(std::uint32_t flags) {
+  if (!(flags & SL_SERVICE_QUIC))
+    return {};
+  return {.server_id_length = static_cast<std::uint8_t>(SL_QUIC_LENGTH(flags)),
+          .config_rotation = static_cast<std::uint8_t>(SL_QUIC_ROTATION(flags))};
+}
+
 planner::TableImage read_table(const Maps& maps, std::uint32_t base, std::uint32_t slots,
                                std::uint32_t holders, std::uint16_t hash_functions,
                                std::uint32_t flags) {
@@ -23,6 +30,7 @@ planner::TableImage read_table(const Maps& maps, std::uint32_t base, std::uint32
                             .affinity = flags & SL_SERVICE_AFFINE ? model::Affinity::source
                                                                   : model::Affinity::none,
                             .tracked = (flags & SL_SERVICE_TRACKED) != 0,
+                            .quic = quic_of(flags),
                             .slots = {}};
   if (std::uint64_t{base} + slots > SL_SLOT_ARENA)
     return table;
@@ -41,18 +49,21 @@ planner::TableImage read_table(const Maps& maps, std::uint32_t base, std::uint32
 
 /// A daemon that was killed between writing a table's label and the swap leaves services on the old
 /// range. What packets meet counts; no hash functions make the planner fill the table anew.
-void prefer_range_of_service(const Maps& maps, const sl_service& service, const std::string& pool,
-                             planner::Image& image) {
+void prefer_range_of_service(const Maps& maps, const sl_service& service,
+                             const sl_service_label& label, planner::Image& image) {
+  const std::string pool(name_in(label.pool));
   const auto base = service.base;
   const auto slots = service.base == SL_NO_SLOT ? 0 : service.slots;
   const auto table = image.tables.find(pool);
   constexpr std::uint32_t of_table = SL_SERVICE_TRACKED | SL_SERVICE_AFFINE |
-                                     SL_SERVICE_ROUND_ROBIN | SL_SERVICE_LEAST_CONNECTIONS;
+                                     SL_SERVICE_ROUND_ROBIN | SL_SERVICE_LEAST_CONNECTIONS |
+                                     SL_SERVICE_QUIC | SL_SERVICE_QUIC_ROTATION;
   const bool agrees = table == image.tables.end()
                           ? slots == 0
                           : table->second.slots.size() == slots &&
                                 (slots == 0 || table->second.base == base) &&
-                                table_flags(table->second) == (service.flags & of_table);
+                                flags_for(key_of(label).protocol, table_flags(table->second)) ==
+                                    (service.flags & of_table);
   if (!agrees)
     image.tables.insert_or_assign(pool,
                                   read_table(maps, base, slots, service.holders, 0, service.flags));
@@ -72,10 +83,20 @@ void for_each_service(const Maps& maps, Visit visit) {
   }
 }
 
+/// By the id of the backend: as packets find it, and not as a label says.
+std::map<std::uint32_t, std::vector<std::uint8_t>> read_server_ids(const Maps& maps) {
+  std::map<std::uint32_t, std::vector<std::uint8_t>> ids;
+  for (const auto& server : maps.front(maps.control().active & 1).quic.server)
+    if (server.id.bytes[0] && server.length <= SL_QUIC_ID_MOST)
+      ids[server.backend].assign(server.id.bytes + 1, server.id.bytes + 1 + server.length);
+  return ids;
+}
+
 }  // namespace
 
 std::map<planner::BackendKey, planner::BackendImage> read_backends(const Maps& maps) {
   std::map<planner::BackendKey, planner::BackendImage> backends;
+  const auto server_ids = read_server_ids(maps);
   for (std::uint32_t id = 1; id < SL_MAX_BACKENDS; id++) {
     const auto& label = maps.backend_labels()[id];
     if (!label.pool[0])
@@ -85,6 +106,8 @@ std::map<planner::BackendKey, planner::BackendImage> read_backends(const Maps& m
     const auto& load = maps.loads().backend[id];
     backend.max_connections = load.limit;
     backend.drain = load.weight == 0;
+    if (const auto found = server_ids.find(backend.id); found != server_ids.end())
+      backend.quic_server_id = found->second;
     backends.emplace(key_of(label), backend);
   }
   return backends;
@@ -153,7 +176,7 @@ planner::Image read_image(const Maps& maps) {
                                       static_cast<std::uint16_t>(label.hash_functions),
                                       label.flags));
   for_each_service(maps, [&](const sl_service& service, const sl_service_label& label) {
-    prefer_range_of_service(maps, service, std::string(name_in(label.pool)), image);
+    prefer_range_of_service(maps, service, label, image);
   });
   return image;
 }
