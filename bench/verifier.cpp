@@ -16,7 +16,10 @@
 #include <regex>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
+
+#include "dataplane/xdp/program.hpp"
 
 namespace json = boost::json;
 
@@ -50,12 +53,15 @@ std::uint64_t deepest_of(const std::string& log) {
 }
 
 /// Loads an object's programs and writes down what the verifier said.
-void measure(const std::filesystem::path& path, const std::string& compiler,
+void measure(const std::filesystem::path& path, const std::string& compiler, bool multi_buffer,
              std::vector<Row>& rows) {
   const std::unique_ptr<bpf_object, void (*)(bpf_object*)> object(
       bpf_object__open_file(path.c_str(), nullptr), bpf_object__close);
   if (!object)
     throw std::runtime_error(path.string() + " cannot be opened: " + std::strerror(errno));
+  if (multi_buffer)
+    if (const auto made = sluice::dataplane::xdp::make_multi_buffer(object.get()); !made)
+      throw std::runtime_error(path.string() + ": " + made.error().message);
   std::map<std::string, std::vector<char>> logs;
   bpf_program* program = nullptr;
   bpf_object__for_each_program(program, object.get()) {
@@ -73,14 +79,15 @@ void measure(const std::filesystem::path& path, const std::string& compiler,
     if (bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &length) != 0)
       throw std::runtime_error(std::string("a loaded program tells nothing: ") +
                                std::strerror(errno));
-    rows.push_back({.program = bpf_program__name(program),
-                    .compiler = compiler,
-                    .instructions = number(log, "processed ([0-9]+) insns"),
-                    .states = number(log, "total_states ([0-9]+)"),
-                    .microseconds = number(log, "verification time ([0-9]+) usec"),
-                    .deepest = deepest_of(log),
-                    .translated = info.xlated_prog_len,
-                    .jited = info.jited_prog_len});
+    rows.push_back(
+        {.program = bpf_program__name(program) + std::string(multi_buffer ? " (multi)" : ""),
+         .compiler = compiler,
+         .instructions = number(log, "processed ([0-9]+) insns"),
+         .states = number(log, "total_states ([0-9]+)"),
+         .microseconds = number(log, "verification time ([0-9]+) usec"),
+         .deepest = deepest_of(log),
+         .translated = info.xlated_prog_len,
+         .jited = info.jited_prog_len});
   }
 }
 
@@ -103,8 +110,11 @@ int main(int argc, char** argv) {
       for (const char* name : {"xdp_lb", "xdp_pass", "backend_decap"}) {
         const auto path =
             std::filesystem::path(SLUICE_BPF_OBJECTS) / folder / (std::string(name) + ".bpf.o");
-        if (std::filesystem::exists(path))
-          measure(path, compiler, rows);
+        if (!std::filesystem::exists(path))
+          continue;
+        measure(path, compiler, false, rows);
+        if (std::string_view(name) == "xdp_lb")
+          measure(path, compiler, true, rows);
       }
   } catch (const std::exception& error) {
     std::cerr << error.what() << "\n";

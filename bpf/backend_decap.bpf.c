@@ -39,8 +39,7 @@ static __always_inline int outer_length(void *data, void *end, __be16 *inner_typ
 	return length;
 }
 
-SEC("xdp")
-int backend_decap(struct xdp_md *ctx)
+static __always_inline int decap(struct xdp_md *ctx)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	__be16 inner_type = 0;
@@ -64,6 +63,19 @@ int backend_decap(struct xdp_md *ctx)
 	AT(data, 8, __u32) = rest;
 	AT(data, 12, __be16) = inner_type;
 	return XDP_PASS;
+}
+
+SEC("xdp")
+int backend_decap(struct xdp_md *ctx)
+{
+	return decap(ctx);
+}
+
+/* The same for links of a large MTU, whose frames come in several buffers: the headers are in the first. */
+SEC("xdp.frags")
+int decap_frags(struct xdp_md *ctx)
+{
+	return decap(ctx);
 }
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";

@@ -62,7 +62,7 @@ separate int deliver_slow(struct xdp_md *ctx)
 		return BUG;
 	struct packet *packet = (struct packet *)stats->slow;
 
-	*packet = (struct packet){.bytes = ctx->data_end - ctx->data};
+	*packet = (struct packet){.bytes = frame_length(ctx)};
 	end = parse_slow(ctx, packet);
 	if (packet->fragment)
 		return deliver_fragment(ctx, packet, end);
@@ -82,9 +82,9 @@ separate int deliver_slow(struct xdp_md *ctx)
 SEC("xdp")
 int xdp_lb(struct xdp_md *ctx)
 {
-	void *data = (void *)(long)ctx->data;
 	struct sl_stats *stats = my_stats();
-	struct packet packet = {.bytes = ctx->data_end - ctx->data};
+	struct packet packet = {.bytes = frame_length(ctx)};
+	void *data = (void *)(long)ctx->data;
 	int end = PARSE_SLOWLY;
 
 	if (unlikely(!stats))

@@ -10,6 +10,10 @@
 /* This program instance's place in tx_ports and xdp_stats_map: one instance for each interface. */
 const volatile __u32 interface_slot = 0;
 
+/* Is this the variant for frames in several buffers, as drivers make them at a large MTU? Each variant is checked with its own
+ * value, so that the other's code is gone. */
+const volatile __u32 multi_buffer = 0;
+
 /* For daemons that have only the object's file; no packet reads it. */
 const volatile struct sl_identity identity SEC(SL_IDENTITY_SECTION) = {.abi = SL_ABI_VERSION, .version = SLUICE_VERSION};
 
@@ -57,6 +61,15 @@ struct {
 	__type(key, __u32);
 	__type(value, __u32);
 } tx_ports SEC(".maps");
+
+/* The same for the multi-buffer variant, which the loader gives it in the place of tx_ports: the kernel lets no devmap serve
+ * programs of both kinds. No code names it. By it the daemon knows which variant a program is. */
+struct {
+	__uint(type, BPF_MAP_TYPE_DEVMAP);
+	__uint(max_entries, SL_MAX_INTERFACES);
+	__type(key, __u32);
+	__type(value, __u32);
+} tx_ports_frags SEC(".maps");
 
 /* The daemon's labels: no packet reads them; they stand here so that they are pinned beside what they explain. */
 struct {

@@ -12,6 +12,15 @@
 #define LATER_FRAGMENT (-4) /* of what parse_slow returns: a fragment without ports that is to be followed */
 #define IPV6_EXTENSIONS 6 /* headers that are followed */
 
+/* A frame's length. Of one in several buffers the stages read and write the first, which ends at data_end and where the driver
+ * puts the headers; what lies behind is never looked at. */
+stage __u32 frame_length(struct xdp_md *ctx)
+{
+	if (multi_buffer)
+		return bpf_xdp_get_buff_len(ctx);
+	return ctx->data_end - ctx->data;
+}
+
 /* Is this address one that services have, and not one that packets come back to or from? */
 stage int is_vip(__u32 address_id)
 {
@@ -246,7 +255,7 @@ separate int parse_slow(struct xdp_md *ctx, struct packet *packet)
 		packet->ip_length = bpf_ntohs(AT(ip, 2, __be16));
 		if ((AT(ip, 0, __u8) >> 4) != 4 || header < 20 || packet->ip_length < header)
 			return PASS(MALFORMED);
-		if (ip + packet->ip_length > end)
+		if (l3 + packet->ip_length > packet->bytes)
 			return PASS(TRUNCATED);
 		__be16 part = AT(ip, 6, __be16) & bpf_htons(0x3fff);
 
@@ -286,7 +295,7 @@ separate int parse_slow(struct xdp_md *ctx, struct packet *packet)
 			return PASS(MALFORMED);
 		__u32 length = bpf_ntohs(AT(ip, 4, __be16)) + 40u;
 
-		if (length > 0xffff || ip + length > end)
+		if (length > 0xffff || l3 + length > packet->bytes)
 			return PASS(TRUNCATED);
 		packet->ip_length = length;
 		l4 = l3 + 40;

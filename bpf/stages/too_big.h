@@ -11,7 +11,8 @@
 
 /* How much of the packet is quoted: as much as leaves an answer of 576 bytes (RFC 1812, section 4.3.2.3), or of 1280 (RFC 4443,
  * section 2.4). Lengths are constants, so that the verifier and the sum need no loop over a length. Of an IPv4 packet that is
- * shorter, the longest header and the eight bytes behind it. */
+ * shorter, or of which a driver has put less into the first of several buffers, the longest header and the eight bytes behind
+ * it. */
 #define QUOTE4 (576 - 28)
 #define QUOTE4_SHORT (60 + 8)
 #define QUOTE6 (IPV6_LEAST_MTU - 48)
@@ -55,10 +56,7 @@ stage int make_answer(struct xdp_md *ctx, __u32 l3, __u32 by, __u32 quote)
 
 	if (end != GO_ON)
 		return end;
-	__u64 length = (__u64)ctx->data_end - (__u64)ctx->data;
-
-	opaque(length); /* pointers are subtracted in 64 bits or not at all */
-	if (bpf_xdp_adjust_tail(ctx, (int)(l3 + by + quote - length)))
+	if (bpf_xdp_adjust_tail(ctx, (int)(l3 + by + quote - bpf_xdp_get_buff_len(ctx))))
 		return BUG;
 	data = (void *)(long)ctx->data;
 	if (data + ETHERNET > (void *)(long)ctx->data_end)
@@ -102,10 +100,11 @@ stage int tell4(struct xdp_md *ctx, struct sl_stats *stats, __u32 l3, __u32 room
 	__u32 source = AT(ip, 12, __u32), destination = AT(ip, 16, __u32), length = bpf_ntohs(AT(ip, 2, __be16));
 
 	if ((AT(ip, 6, __be16) & (DONT_FRAGMENT | IPV4_OFFSET)) != DONT_FRAGMENT || length < QUOTE4_SHORT ||
-	    !may_answer(data, ip, 0) || !may_tell(stats))
+	    ip + QUOTE4_SHORT > (void *)(long)ctx->data_end || !may_answer(data, ip, 0) || !may_tell(stats))
 		return DROP(TOO_BIG);
-	return length < QUOTE4 ? answer4(ctx, l3, source, destination, room, QUOTE4_SHORT) :
-				 answer4(ctx, l3, source, destination, room, QUOTE4);
+	if (length < QUOTE4 || ip + QUOTE4 > (void *)(long)ctx->data_end)
+		return answer4(ctx, l3, source, destination, room, QUOTE4_SHORT);
+	return answer4(ctx, l3, source, destination, room, QUOTE4);
 }
 
 /* "Packet too big" (RFC 4443, section 3.2). Nobody sends less than 1280 bytes because of it (RFC 8201, section 4), so less is
@@ -116,7 +115,8 @@ stage int tell6(struct xdp_md *ctx, struct sl_stats *stats, __u32 l3, __u32 room
 
 	if (data + ETHERNET > (void *)(long)ctx->data_end || ip + 40 > (void *)(long)ctx->data_end)
 		return BUG;
-	if (bpf_ntohs(AT(ip, 4, __be16)) + 40u <= IPV6_LEAST_MTU || !may_answer(data, ip, 1) || !may_tell(stats))
+	if (bpf_ntohs(AT(ip, 4, __be16)) + 40u <= IPV6_LEAST_MTU || ip + QUOTE6 > (void *)(long)ctx->data_end ||
+	    !may_answer(data, ip, 1) || !may_tell(stats))
 		return DROP(TOO_BIG);
 	int end = make_answer(ctx, l3, 48, QUOTE6);
 

@@ -182,6 +182,12 @@ static long bpf_xdp_adjust_tail(struct xdp_md *ctx, int delta)
 	return 0;
 }
 
+/* Every frame here is in one buffer. */
+static __u64 bpf_xdp_get_buff_len(struct xdp_md *ctx)
+{
+	return ctx->data_end - ctx->data;
+}
+
 /* The kernel gives at most 255 bytes, in words, and none once there is an outer header. */
 static long bpf_xdp_adjust_meta(struct xdp_md *ctx, int delta)
 {

@@ -27,7 +27,8 @@ start_servers() {
 }
 
 # Every answer names the backend and the client as the backend saw it. `/big?rate=1m` is a slow download. `/upload` answers
-# with the bytes that it took, once it has all of them: the inner request is made only then.
+# with the bytes that it took, once it has all of them: the inner request is made only then. What `/keep` took stays in the
+# node's folder `body`.
 web_configuration() {
   cat <<TEXT
 user root;
@@ -53,6 +54,7 @@ http {
     location / { return 200 "$1 \$remote_addr \$remote_port \$server_port\n"; }
     location = /big { limit_rate \$rate; }
     location = /upload { client_max_body_size 64m; proxy_pass http://127.0.0.1:8080/taken; }
+    location = /keep { client_max_body_size 64m; client_body_in_file_only on; proxy_pass http://127.0.0.1:8080/taken; }
     location = /taken { client_max_body_size 64m; return 200 "taken \$content_length\n"; }
   }
 }

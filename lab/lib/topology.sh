@@ -1,5 +1,5 @@
 # Namespaces, links, addresses and routes of the lab, and their removal. Sourced by lab/lab, which sets PREFIX, ARMS,
-# FLAT, BACKENDS, VIP4, VIP6, THROUGH_LB, SERVERS and DIR.
+# FLAT, BACKENDS, MTU, VIP4, VIP6, THROUGH_LB, SERVERS and DIR.
 # shellcheck shell=bash
 
 # The backends of this lab, the spare included.
@@ -45,9 +45,12 @@ attach_native() {
   local node=$1 link=$2 object
   object=$(bpf_object "$3")
   [ -r "$object" ] || die "$object is missing" "./run build"
-  in_net "$node" ip link set dev "$link" xdpdrv obj "$object" sec xdp ||
+  in_net "$node" ip link set dev "$link" xdpdrv obj "$object" sec "$(xdp_section)" ||
     die "$3 could not be attached to $link in node $node" "the message above is the kernel's"
 }
+
+# A frame that is larger than a page comes in several buffers, which only programs of this section take.
+xdp_section() { [ "$MTU" -le 3400 ] && echo xdp || echo xdp.frags; }
 
 add_link() { # NODE INTERFACE ROUTER-PORT MTU
   ip link add "$2" mtu "$4" netns "$PREFIX-$1" type veth peer name "$3" mtu "$4" netns "$PREFIX-router"
@@ -57,7 +60,7 @@ lab_up() {
   local node nodes
   lab_down
   mkdir -p "$DIR/ns" "$DIR/run" "$DIR/state"
-  declare -p PREFIX ARMS FLAT BACKENDS VIP4 VIP6 THROUGH_LB SERVERS SLUICE_BUILD | sed 's/^declare --/declare -g/' >"$DIR/settings"
+  declare -p PREFIX ARMS FLAT BACKENDS MTU VIP4 VIP6 THROUGH_LB SERVERS SLUICE_BUILD | sed 's/^declare --/declare -g/' >"$DIR/settings"
   nodes="client router lb $(backend_names | tr '\n' ' ')"
   for node in $nodes; do
     ip netns add "$PREFIX-$node"
@@ -94,11 +97,12 @@ router_lb_ports() { [ "$ARMS" = one ] && echo lb || echo lb lb1; }
 
 make_links() {
   local node
-  if [ -n "$FLAT" ]; then add_link client eth0 client 1600; else add_link client eth0 client 1500; fi
   # Links behind the router hold an encapsulated packet of full size.
-  add_link lb eth0 lb 1600
-  [ "$ARMS" = one ] || add_link lb eth1 lb1 1600
-  for node in $(backend_names); do add_link "$node" eth0 "$node" 1600; done
+  local behind=$((MTU + 100))
+  if [ -n "$FLAT" ]; then add_link client eth0 client "$behind"; else add_link client eth0 client "$MTU"; fi
+  add_link lb eth0 lb "$behind"
+  [ "$ARMS" = one ] || add_link lb eth1 lb1 "$behind"
+  for node in $(backend_names); do add_link "$node" eth0 "$node" "$behind"; done
 }
 
 describe_router() {
@@ -111,7 +115,7 @@ sysctl ipv4/conf/default/rp_filter 0
 sysctl ipv4/conf/all/send_redirects 0
 sysctl ipv4/conf/default/send_redirects 0
 link set lo up
-link add br0 mtu 1600 type bridge stp_state 0 mcast_snooping 0
+link add br0 mtu $((MTU + 100)) type bridge stp_state 0 mcast_snooping 0
 link set br0 up
 TEXT
   # (the bridge is made here, so that its redirects are off from its first packet)
@@ -209,12 +213,12 @@ addr add 10.0.1.$host/24 dev eth0
 addr add fd00:1::$host/64 dev eth0 nodad
 addr add $VIP4/32 dev lo
 addr add $VIP6/128 dev lo nodad
-route add default via $hop4 mtu 1500
-route add default via $hop6 mtu 1500
+route add default via $hop4 mtu $MTU
+route add default via $hop6 mtu $MTU
 TEXT
   if [ -n "$FLAT" ] && [ -n "$THROUGH_LB" ]; then
-    echo "route add 10.0.1.10/32 via $hop4 mtu 1500"
-    echo "route add fd00:1::10/128 via $hop6 mtu 1500"
+    echo "route add 10.0.1.10/32 via $hop4 mtu $MTU"
+    echo "route add fd00:1::10/128 via $hop6 mtu $MTU"
   fi
 }
 

@@ -55,7 +55,8 @@ ProgramView program_view(const planner::Program& program) {
   return {.id = program.id,
           .version = known(program.version),
           .tag = program.tag,
-          .loadedMs = ms(program.loaded)};
+          .loadedMs = ms(program.loaded),
+          .multiBuffer = program.multi_buffer};
 }
 
 }  // namespace
@@ -187,8 +188,11 @@ std::vector<InterfaceView> interface_views(const control::State& state) {
     if (const auto running = state.image.interfaces.find(name);
         running != state.image.interfaces.end()) {
       const auto known = std::ranges::find(state.interfaces, name, &control::InterfaceState::name);
-      view.attached = AttachedView{running->second.mode,
-                                   known == state.interfaces.end() ? 0 : known->program.id};
+      view.attached = AttachedView{.mode = running->second.mode};
+      if (known != state.interfaces.end()) {
+        view.attached->programId = known->program.id;
+        view.attached->multiBuffer = known->program.multi_buffer;
+      }
     }
     views.push_back(std::move(view));
   }

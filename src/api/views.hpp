@@ -223,8 +223,9 @@ BOOST_DESCRIBE_ENUM(LinkState, up, down)
 struct AttachedView {
   model::XdpMode mode = model::XdpMode::DRV;
   std::uint32_t programId = 0;
+  bool multiBuffer = false;  ///< the variant of the program that takes frames in several buffers
 };
-BOOST_DESCRIBE_STRUCT(AttachedView, (), (mode, programId))
+BOOST_DESCRIBE_STRUCT(AttachedView, (), (mode, programId, multiBuffer))
 
 struct InterfaceView {
   std::string name;
@@ -242,8 +243,9 @@ struct ProgramView {
   std::optional<std::string> version;  ///< absent: nobody knows
   std::string tag;                     ///< the kernel's hash over its instructions
   std::int64_t loadedMs = 0;           ///< ms since the epoch
+  bool multiBuffer = false;            ///< the variant that takes frames in several buffers
 };
-BOOST_DESCRIBE_STRUCT(ProgramView, (), (id, version, tag, loadedMs))
+BOOST_DESCRIBE_STRUCT(ProgramView, (), (id, version, tag, loadedMs, multiBuffer))
 
 struct InterfaceProgramView {
   std::string interface;

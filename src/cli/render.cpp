@@ -66,6 +66,11 @@ Tone tone_of_state(std::string_view state) {
   return state == "disabled" || state == "draining" ? Tone::faint : Tone::bad;
 }
 
+/// Which variant a program is.
+std::string buffers_of(View program) {
+  return program["multiBuffer"].flag() ? "multi" : "single";
+}
+
 }  // namespace
 
 std::string render_status(View status, bool colour) {
@@ -222,7 +227,7 @@ std::string render_backends(View backends, bool colour) {
 }
 
 std::string render_interfaces(View interfaces, bool colour) {
-  Table table{"NAME", "STATE", "ATTACHED", ">PROGRAM", ">MTU", "MAC", "ADDRESSES"};
+  Table table{"NAME", "STATE", "ATTACHED", ">PROGRAM", "BUFFERS", ">MTU", "MAC", "ADDRESSES"};
   for (const View interface : interfaces.items()) {
     const auto state = interface["state"].text();
     const View attached = interface["attached"];
@@ -231,20 +236,21 @@ std::string render_interfaces(View interfaces, bool colour) {
       addresses += (addresses.empty() ? "" : " ") + address.text();
     table.add({interface["name"].text(), Cell(state, tone_of_state(state)),
                attached ? Cell(attached["mode"].text(), Tone::good) : Cell("-", Tone::faint),
-               or_dash(attached["programId"].text()), interface["mtu"].text(),
-               interface["mac"].text(), addresses});
+               or_dash(attached["programId"].text()), attached ? buffers_of(attached) : "-",
+               interface["mtu"].text(), interface["mac"].text(), addresses});
   }
   return table.empty() ? "no interfaces\n" : table.render(colour);
 }
 
 std::string render_programs(View programs, bool colour) {
-  Table table{"INTERFACE", "MODE", "VERSION", "TAG", ">ID", "LOADED", "STATE", "BEFORE"};
+  Table table{"INTERFACE", "MODE", "VERSION", "TAG", ">ID", "BUFFERS", "LOADED", "STATE", "BEFORE"};
   for (const View interface : programs["interfaces"].items()) {
     const View program = interface["program"];
     const View previous = interface["previous"];
     const bool outdated = interface["outdated"].flag();
     table.add({interface["interface"].text(), interface["mode"].text(),
                or_unknown(program["version"]), or_dash(program["tag"].text()), program["id"].text(),
+               buffers_of(program),
                format_time(static_cast<std::int64_t>(program["loadedMs"].number())),
                outdated ? Cell("outdated", Tone::warning) : Cell("current", Tone::good),
                previous ? or_unknown(previous["version"]) + " " + previous["tag"].text()

@@ -252,6 +252,8 @@ Result<void> Controller::converge(const model::Topology& topology) {
     else
       refused += (refused.empty() ? "" : "; ") + followed.error().message;
   }
+  if (const auto fitted = fit_programs(topology); !fitted)
+    refused += (refused.empty() ? "" : "; ") + fitted.error().message;
   if (!refused.empty())
     return fail(Code::kernel, refused);
   return {};

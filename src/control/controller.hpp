@@ -115,6 +115,8 @@ class Controller {
   Result<Change> replace(const PlanPrograms& make, const ChangeOptions& options);
   Result<planner::ProgramsByInterface> programs_by_interface();
   void say_what_is_outdated();
+  /// Gives each interface whose MTU has changed the variant of its program that this asks for.
+  Result<void> fit_programs(const model::Topology& topology);
   /// The part of change() after the edit.
   Result<Change> attempt(model::Config wanted, const ChangeOptions& options,
                          std::chrono::milliseconds patience);

@@ -11,6 +11,7 @@ namespace {
 
 std::string in_words(const planner::Program& program) {
   return (program.version.empty() ? "of unknown version" : "version " + program.version) +
+         (program.multi_buffer ? ", multi-buffer" : "") +
          (program.tag.empty() ? "" : ", tag " + program.tag) + ", id " + std::to_string(program.id);
 }
 
@@ -28,6 +29,31 @@ void Controller::say_what_is_outdated() {
           "the program on {} is {}, not the one that this sluiced brings; it goes on as it "
           "is, 'sluicectl program reload {}' replaces it in place",
           attachment.interface, in_words(attachment.program), attachment.interface);
+}
+
+Result<void> Controller::fit_programs(const model::Topology& topology) {
+  auto running = dataplane_.running();
+  if (!running)
+    return fail(running.error());
+  std::string refused;
+  for (const auto& plan : planner::plan_fits(*running, topology)) {
+    const auto applied = dataplane_.apply(plan);
+    if (!applied) {
+      refused += (refused.empty() ? "" : "; ") + applied.error().message;
+      continue;
+    }
+    const auto programs = programs_by_interface();
+    for (const auto& step : plan.steps) {
+      spdlog::info("following the kernel: {}", planner::describe(step));
+      if (const auto* fitted = std::get_if<planner::FitProgram>(&step);
+          programs && fitted && programs->contains(fitted->interface))
+        spdlog::info("the program on {} is now {}", fitted->interface,
+                     in_words(programs->at(fitted->interface).running));
+    }
+  }
+  if (!refused.empty())
+    return fail(Code::kernel, refused);
+  return {};
 }
 
 Result<ProgramsState> Controller::programs() {

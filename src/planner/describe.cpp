@@ -93,8 +93,14 @@ struct Describe {
                : "replace the program on " + step.interface + " by " + version + " (" + step.name +
                      "), in place";
   }
+  std::string operator()(const FitProgram& step) const {
+    return "put the program on " + step.interface + " into the " +
+           (step.jumbo ? "multi-buffer" : "single-buffer") + " variant for its MTU of " +
+           std::to_string(step.mtu) + ", in place, if its driver takes that";
+  }
   std::string operator()(const Attach& step) const {
-    return "attach " + step.interface + " in mode " + std::string(name_of(step.image.mode));
+    return "attach " + step.interface + " in mode " + std::string(name_of(step.image.mode)) +
+           (step.image.jumbo ? ", in the multi-buffer variant that its MTU asks for" : "");
   }
 };
 

@@ -97,10 +97,23 @@ struct ServiceImage {
   bool operator==(const ServiceImage&) const = default;
 };
 
+/// The largest MTU whose frames fit into one buffer of every driver: a page of 4,096 bytes, less
+/// 256 of headroom, the kernel's 320 at its end, and the Ethernet header.
+inline constexpr std::uint32_t largest_single_buffer_mtu = 4096 - 256 - 320 - 14;
+
+/// Does this MTU ask for the multi-buffer variant of the program? In mode SKB the kernel puts each
+/// frame into one buffer beforehand, and no card takes that variant over.
+constexpr bool is_jumbo(model::XdpMode mode, std::uint32_t mtu) {
+  return mode == model::XdpMode::DRV && mtu > largest_single_buffer_mtu;
+}
+
 struct InterfaceImage {
   std::uint32_t ifindex = 0;
   model::XdpMode mode = model::XdpMode::DRV;
   bool marks = false;  ///< the kernel's side of rate limits is there: excess packets get their mark
+  /// The MTU for which the variant of its program was chosen is_jumbo(). The driver has the last
+  /// word, so the variant may be the other one.
+  bool jumbo = false;
   bool operator==(const InterfaceImage&) const = default;
 };
 

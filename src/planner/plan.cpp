@@ -146,6 +146,10 @@ bool is_taken_over(const Image& running, const std::string& name, const Interfac
 }
 
 void add_attach_steps(Plan& plan, const Image& running) {
+  // Following an MTU is none of a configuration's business: plan_fits().
+  for (auto& [name, interface] : plan.after.interfaces)
+    if (!is_attached_anew(running, name, interface))
+      interface.jumbo = running.interfaces.at(name).jumbo;
   // What is taken over is marked by the next plan: the step for it comes before the take-over.
   for (auto& [name, interface] : plan.after.interfaces)
     if (is_attached_anew(running, name, interface) && is_taken_over(running, name, interface))

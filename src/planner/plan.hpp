@@ -91,10 +91,17 @@ struct ReplaceProgram {
   std::string name;     ///< of a version that the data plane has; empty: what was there before
   std::string version;  ///< what that program says of itself
 };
+/// Puts the program that runs on an interface into the variant that its MTU asks for, as
+/// ReplaceProgram does it. One that the driver refuses is left as it is.
+struct FitProgram {
+  std::string interface;
+  std::uint32_t mtu = 0;
+  bool jumbo = false;  ///< what InterfaceImage::jumbo becomes
+};
 /// In the order in which a plan has them.
 using Step = std::variant<Attach, StartMarking, PutBackend, FillTable, MarkSlots, FillAccessList,
                           SwapFront, TakeOver, ForgetFlows, ForgetTable, RemoveBackend, StopMarking,
-                          Detach, ReplaceProgram>;
+                          Detach, ReplaceProgram, FitProgram>;
 
 /// How many slots of a pool's table change hands.
 struct PoolEffect {

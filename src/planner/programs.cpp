@@ -38,6 +38,23 @@ Result<Plan> plan_reload(const Image& running, const ProgramsByInterface& progra
   return plan;
 }
 
+std::vector<Plan> plan_fits(const Image& running, const model::Topology& topology) {
+  std::vector<Plan> plans;
+  for (const auto& [name, interface] : running.interfaces) {
+    const auto link = topology.links.find(name);
+    if (link == topology.links.end() || link->second.index != interface.ifindex)
+      continue;
+    const bool jumbo = is_jumbo(interface.mode, link->second.mtu);
+    if (jumbo == interface.jumbo)
+      continue;
+    auto plan = plan_of(running);
+    plan.steps.push_back(FitProgram{name, link->second.mtu, jumbo});
+    plan.after.interfaces.at(name).jumbo = jumbo;
+    plans.push_back(std::move(plan));
+  }
+  return plans;
+}
+
 Result<Plan> plan_rollback(const Image& running, const ProgramsByInterface& programs,
                            const std::optional<std::string>& interface) {
   auto interfaces = chosen(programs, interface);

@@ -413,8 +413,10 @@ class Builder {
         if (!link->second.up)
           warn(pointer, "the interface " + interface.name + " is down: no packet arrives there",
                "ip link set " + interface.name + " up");
-        image_.interfaces.emplace(interface.name,
-                                  InterfaceImage{link->second.index, interface.mode});
+        image_.interfaces.emplace(
+            interface.name, InterfaceImage{.ifindex = link->second.index,
+                                           .mode = interface.mode,
+                                           .jumbo = is_jumbo(interface.mode, link->second.mtu)});
       } else if (options_.tolerate_missing_interfaces) {
         warn(pointer, "there is no interface '" + interface.name + "'",
              "it is attached when it comes back");

@@ -91,7 +91,7 @@ void LoaderTest::TearDown() {
   close();
   EXPECT_TRUE(ok(Loader::remove_instance(instance_)));
   const auto left = interfaces_;
-  for (const auto& name : left)
+  for (const auto& [name, mtu] : left)
     remove_interface(name);
 }
 
@@ -105,7 +105,7 @@ std::uint32_t LoaderTest::add_interface(const std::string& name, bool up) {
   shell("ip link add " + name + " type veth peer name " + name + "p");
   if (up)
     shell("ip link set " + name + " up && ip link set " + name + "p up");
-  interfaces_.insert(name);
+  interfaces_.emplace(name, 1500);
   return if_nametoindex(name.c_str());
 }
 
@@ -114,16 +114,26 @@ void LoaderTest::remove_interface(const std::string& name) {
   interfaces_.erase(name);
 }
 
+void LoaderTest::set_mtu(const std::string& name, std::uint32_t mtu) {
+  shell("ip link set " + name + "p mtu " + std::to_string(mtu));
+  set_own_mtu(name, mtu);
+}
+
+void LoaderTest::set_own_mtu(const std::string& name, std::uint32_t mtu) {
+  shell("ip link set " + name + " mtu " + std::to_string(mtu));
+  interfaces_.at(name) = mtu;
+}
+
 model::Topology LoaderTest::topology(const model::Config& config,
                                      const std::string& way_out) const {
   model::Topology topology;
   auto names = interfaces_;
-  names.insert("lo");
-  for (const auto& name : names) {
+  names.emplace("lo", 1500);
+  for (const auto& [name, mtu] : names) {
     model::Link link;
     link.index = if_nametoindex(name.c_str());
     link.name = name;
-    link.mtu = 1500;
+    link.mtu = mtu;
     link.up = true;
     topology.links.emplace(name, link);
   }
@@ -137,7 +147,7 @@ model::Topology LoaderTest::topology(const model::Config& config,
       hop.source = MacAddress{{2, 0, 0, 0, 0, 1}};
       hop.destination = MacAddress{{2, 0, 0, bytes[13], bytes[14], bytes[15]}};
       hop.preferred_source = ip(entry.ip.is_v4() ? "10.0.1.2" : "fd00:1::2");
-      hop.mtu = 1500;
+      hop.mtu = static_cast<std::uint16_t>(names.contains(way_out) ? names.at(way_out) : 1500);
       hop.resolved = true;
       topology.next_hops.emplace(entry.ip, hop);
     }
@@ -181,7 +191,7 @@ std::uint32_t LoaderTest::link_id(const std::string& interface) const {
 }
 
 Outcome LoaderTest::run(const std::string& interface, const std::vector<std::uint8_t>& packet,
-                        int repeat) const {
+                        int repeat, std::uint32_t first) const {
   const Fd fd(bpf_obj_get(folder().program(interface).c_str()));
   Outcome outcome;
   outcome.packet.resize(packet.size() + 64);
@@ -191,6 +201,12 @@ Outcome LoaderTest::run(const std::string& interface, const std::vector<std::uin
   options.data_out = outcome.packet.data();
   options.data_size_out = static_cast<std::uint32_t>(outcome.packet.size());
   options.repeat = repeat;
+  xdp_md context{};
+  context.data_end = first;
+  if (first) {
+    options.ctx_in = &context;
+    options.ctx_size_in = sizeof context;
+  }
   EXPECT_EQ(bpf_prog_test_run_opts(fd.get(), &options), 0)
       << "the program on " << interface << " cannot be run: " << std::strerror(errno);
   outcome.packet.resize(options.data_size_out);

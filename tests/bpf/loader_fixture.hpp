@@ -5,8 +5,8 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -47,8 +47,12 @@ class LoaderTest : public testing::Test {
   /// Makes a veth pair; the name's peer is the name with 'p' after it.
   std::uint32_t add_interface(const std::string& name, bool up = false);
   void remove_interface(const std::string& name);
+  /// Of both ends, the far one first: the kernel takes no MTU that a program there has no room for.
+  void set_mtu(const std::string& name, std::uint32_t mtu);
+  void set_own_mtu(const std::string& name, std::uint32_t mtu);
 
-  /// Every backend of the configuration can be reached over this interface.
+  /// Every backend of the configuration can be reached over this interface. MTUs are as they were
+  /// set.
   model::Topology topology(const model::Config& config, const std::string& way_out = "lo") const;
   /// Plans towards the configuration and applies; the plan's `after` must be what runs then.
   void apply(const model::Config& config, const model::Topology& topology);
@@ -58,8 +62,10 @@ class LoaderTest : public testing::Test {
   dataplane::xdp::PinFolder folder() const;
   std::uint32_t program_id(const std::string& interface) const;
   std::uint32_t link_id(const std::string& interface) const;
-  Outcome run(const std::string& interface, const std::vector<std::uint8_t>& packet,
-              int repeat = 1) const;
+  /// @param first how much of the packet is in the first buffer, as a driver may have it that puts
+  /// little more than the headers there; 0: as much as goes in
+  Outcome run(const std::string& interface, const std::vector<std::uint8_t>& packet, int repeat = 1,
+              std::uint32_t first = 0) const;
   /// The raw bytes of an array map of the instance.
   std::vector<std::uint8_t> map_bytes(const std::string& name) const;
 
@@ -67,7 +73,7 @@ class LoaderTest : public testing::Test {
   std::unique_ptr<dataplane::xdp::Loader> loader_;
 
  private:
-  std::set<std::string> interfaces_;
+  std::map<std::string, std::uint32_t> interfaces_;  ///< with their MTU
 };
 
 /// Nothing of `result` failed; otherwise its message is the failure.

@@ -4,6 +4,7 @@ sluice_kernel_test(packets
           packets_dsr_test.cpp
           packets_fragment_test.cpp
           packets_icmp_test.cpp
+          packets_jumbo_test.cpp
           packets_limit_test.cpp
           packets_nat_error_test.cpp
           packets_nat_test.cpp
@@ -16,7 +17,7 @@ sluice_kernel_test(packets
           packets_transition_test.cpp
   USES dataplane_xdp planner transition
   SHARDS 4)
-sluice_kernel_test(programs SOURCES packet.cpp programs_test.cpp USES base LIBRARIES PkgConfig::LIBBPF)
+sluice_kernel_test(programs SOURCES packet.cpp programs_test.cpp USES base dataplane_xdp LIBRARIES PkgConfig::LIBBPF)
 target_compile_definitions(kernel_programs PRIVATE SLUICE_BPF_OBJECTS="${PROJECT_BINARY_DIR}/bpf"
                                                    SLUICE_BPF_SOURCES="${PROJECT_SOURCE_DIR}/bpf")
 add_dependencies(kernel_programs sluice_bpf_objects)

@@ -82,6 +82,8 @@ void PacketTest::SetUp() {
   // They stay down: no packet but the test's own may be counted.
   add_interface("in0");
   add_interface("out0");
+  for (const char* name : {"in0", "out0"})
+    set_mtu(name, mtu());
   config_ = world();
   topology_ = topology(config_, way_out());
   for (const char* address : {"10.0.1.51", "fd00:1::51"})
@@ -113,7 +115,7 @@ Bytes PacketTest::send(const Bytes& packet, const std::string& verdict, const st
                        const std::string& interface) {
   static constexpr const char* names[] = {"aborted", "drop", "pass", "tx", "redirect"};
   const auto before = verdicts();
-  const auto outcome = run(interface, packet);
+  const auto outcome = run(interface, packet, 1, first_buffer_);
   auto after = verdicts();
   EXPECT_EQ(names[outcome.verdict], verdict);
   for (const auto& [name, count] : before) {

@@ -46,6 +46,8 @@ struct Case {
 class PacketTest : public LoaderTest, public testing::WithParamInterface<bool> {
  protected:
   void SetUp() override;
+  /// Of both interfaces. What is larger than a page gets the multi-buffer variant of the program.
+  virtual std::uint32_t mtu() const { return 1500; }
 
   bool one_armed() const { return GetParam(); }
   const char* way_out() const { return one_armed() ? "in0" : "out0"; }
@@ -56,6 +58,8 @@ class PacketTest : public LoaderTest, public testing::WithParamInterface<bool> {
   Bytes send(const Bytes& packet, const std::string& verdict, const std::string& reason,
              const std::string& interface = "in0");
   void check(const Case& one);
+  /// How much of each packet is in the first buffer from here on; 0: as much as goes in.
+  std::uint32_t first_buffer_ = 0;
   void check(const std::vector<Case>& cases) {
     for (const auto& one : cases)
       check(one);

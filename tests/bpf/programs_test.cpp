@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <set>
 
+#include "dataplane/xdp/program.hpp"
 #include "packet.hpp"
 
 namespace sluice::test {
@@ -89,6 +90,13 @@ TEST_P(Verifier, AcceptsTheProgram) {
   Object object(GetParam());
   ASSERT_NE(object.object, nullptr) << GetParam() << " cannot be opened";
   EXPECT_EQ(bpf_object__load(object.object), 0) << "the kernel refuses " << GetParam();
+  // The code that the plain variant does without is seen only in the other one.
+  const Object variant(GetParam());
+  if (!GetParam().ends_with("/xdp_lb.bpf.o"))
+    return;
+  ASSERT_TRUE(dataplane::xdp::make_multi_buffer(variant.object));
+  EXPECT_EQ(bpf_object__load(variant.object), 0)
+      << "the kernel refuses the multi-buffer variant of " << GetParam();
 }
 
 std::vector<std::string> objects() {

@@ -263,10 +263,11 @@ TEST_F(Commands, AProgramIsReloadedAndRolledBackOnOneInterfaceOrOnAll) {
 
 TEST_F(Commands, ProgramsAreListedWithWhatWasThereBeforeAndWhatDoesNotFit) {
   reply.body = R"({"interfaces": [{"interface": "eth0", "mode": "DRV", "outdated": true,
-      "program": {"id": 12, "version": "2.0", "tag": "faed", "loadedMs": 0}, "previous": {"id": 9, "tag": "5ab0"}}],
+      "program": {"id": 12, "version": "2.0", "tag": "faed", "loadedMs": 0, "multiBuffer": true}, "previous": {"id": 9, "tag": "5ab0"}}],
     "versions": [{"name": "built-in", "version": "1.0"}, {"name": "old", "version": "", "problem": "layout 2"}]})";
   EXPECT_EQ(run({"program", "list"}), Exit::ok);
-  for (const char* text : {"2.0", "faed", "outdated", "unknown 5ab0", "built-in", "layout 2"})
+  for (const char* text :
+       {"2.0", "faed", "multi", "outdated", "unknown 5ab0", "built-in", "layout 2"})
     EXPECT_THAT(out.str(), HasSubstr(text));
   reply.body = R"({"interfaces": [{"name": "eth0", "mode": "DRV", "attached": true, "programId": 12,
     "programVersion": "2.0", "outdated": true}]})";

@@ -252,6 +252,19 @@ TEST_F(ControllerTest, TickMovesThePacketPathsClock) {
       << "a wall clock that is set must not end flows";
 }
 
+TEST_F(ControllerTest, AnotherMtuIsFollowedWithoutANewGenerationAndWithoutAttachingAnew) {
+  ASSERT_TRUE(controller.start());
+  ASSERT_TRUE(put(web));
+  EXPECT_FALSE(dataplane.image.interfaces.at("eth0").jumbo);
+  next_hops.links.at("eth0").mtu = 9000;
+  EXPECT_TRUE(controller.pending()->empty()) << "an MTU is no part of the configuration";
+  next_hops.changed = true;
+  controller.tick();
+  EXPECT_TRUE(dataplane.image.interfaces.at("eth0").jumbo) << "large frames are not balanced";
+  EXPECT_EQ(controller.generation(), 1u);
+  EXPECT_EQ(controller.state()->drift, "");
+}
+
 TEST_F(ControllerTest, AVersionThatRunsSurvivesChangesAndRestarts) {
   ASSERT_TRUE(controller.start());
   ASSERT_TRUE(put(web));

@@ -272,6 +272,10 @@ class Plane {
   void take(const planner::ReplaceProgram& step) {
     EXPECT_TRUE(image.interfaces.contains(step.interface)) << step.interface << " is not attached";
   }
+  void take(const planner::FitProgram& step) {
+    EXPECT_NE(image.interfaces.at(step.interface).jumbo, step.jumbo);
+    image.interfaces.at(step.interface).jumbo = step.jumbo;
+  }
   void take(const planner::Attach& step) {
     EXPECT_FALSE(image.inherited.contains(step.interface)) << step.interface << " is held already";
     const auto there = image.interfaces.find(step.interface);

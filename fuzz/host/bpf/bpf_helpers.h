@@ -26,6 +26,7 @@ static long bpf_map_delete_elem(void *map, const void *key);
 static long bpf_redirect_map(void *map, __u64 key, __u64 flags);
 static long bpf_xdp_adjust_head(struct xdp_md *ctx, int delta);
 static long bpf_xdp_adjust_tail(struct xdp_md *ctx, int delta);
+static __u64 bpf_xdp_get_buff_len(struct xdp_md *ctx);
 static long bpf_xdp_adjust_meta(struct xdp_md *ctx, int delta);
 static long bpf_xdp_load_bytes(struct xdp_md *ctx, __u32 offset, void *to, __u32 length);
 static long bpf_fib_lookup(void *ctx, struct bpf_fib_lookup *params, int size, __u32 flags);

@@ -5,6 +5,8 @@
 #include <fcntl.h>
 #include <linux/if_link.h>
 #include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 
 #include <cerrno>
 #include <cstring>
@@ -53,6 +55,45 @@ model::XdpMode mode_of(std::uint32_t ifindex) {
   return query.attach_mode == XDP_ATTACHED_SKB  ? model::XdpMode::SKB
          : query.attach_mode == XDP_ATTACHED_HW ? model::XdpMode::HW
                                                 : model::XdpMode::DRV;
+}
+
+/// 0: it has gone.
+std::uint32_t mtu_of(std::uint32_t ifindex) {
+  const Fd any(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  ifreq request{};
+  return if_indextoname(ifindex, request.ifr_name) && ioctl(any.get(), SIOCGIFMTU, &request) == 0
+             ? static_cast<std::uint32_t>(request.ifr_mtu)
+             : 0;
+}
+
+/// Where the kernel gives this errno, another variant of the program would fare no better.
+bool whatever_the_variant(int error) {
+  return error == EBUSY || error == EEXIST || error == ENODEV || error == EPERM;
+}
+
+/// Gives the kernel a program, and sets the errno with which it refuses it.
+using Put = std::function<Result<void>(const LoadedProgram&, int& refused)>;
+
+/// Offers the variant that the interface's MTU asks for. Where the driver does not take it, or it
+/// cannot be had, the other: on a veth the MTU of the far end counts, which we do not see, and some
+/// drivers take large frames in one buffer only.
+Result<LoadedProgram> offer(const LoadVariant& load, model::XdpMode mode, bool jumbo,
+                            const Put& put) {
+  std::optional<Error> first;
+  for (const bool multi_buffer : {jumbo, !jumbo}) {
+    if (multi_buffer && mode != model::XdpMode::DRV)
+      break;
+    auto program = load(multi_buffer);
+    int refused = 0;
+    auto done = program ? put(*program, refused) : fail(program.error());
+    if (done)
+      return program;
+    if (!first)
+      first = done.error();
+    if (program && (refused == 0 || whatever_the_variant(refused)))
+      break;
+  }
+  return tl::unexpected(*first);
 }
 
 /// Why the kernel refuses. bpf_link_create gives only an errno; the older netlink call gives the
@@ -118,9 +159,11 @@ std::string version_of(const Maps& maps, std::uint32_t id) {
 }
 
 Result<planner::Program> describe(const Maps& maps, const Fd& program) {
-  auto info = program_info(program.get());
-  if (info)
+  auto info = program ? program_info(program.get()) : fail(Code::not_found, "");
+  if (info) {
     info->version = version_of(maps, info->id);
+    info->multi_buffer = is_multi_buffer(program.get(), maps);
+  }
   return info;
 }
 
@@ -134,7 +177,7 @@ void Attachments::forget(const std::string& interface) {
   attached_.erase(interface);
 }
 
-Attachments Attachments::adopt(const PinFolder& folder) {
+Attachments Attachments::adopt(const PinFolder& folder, const Maps& maps) {
   Attachments attachments(folder);
   for (const auto& name : folder.linked_interfaces()) {
     Fd link(bpf_obj_get(folder.link(name).c_str()));
@@ -146,6 +189,9 @@ Attachments Attachments::adopt(const PinFolder& folder) {
     Attached attached{
         .link = std::move(link), .program = {}, .previous = {}, .mode = mode_of(ifindex)};
     attachments.adopt_programs(name, attached);
+    // A multi-buffer program on an interface of a small MTU was what its driver took: it stays.
+    attached.jumbo = attached.program && is_multi_buffer(attached.program.get(), maps) &&
+                     planner::is_jumbo(attached.mode, mtu_of(ifindex));
     // What cannot be renewed is missed by the planner, which puts it on again.
     if (!renew_marking(folder, name, ifindex))
       take_off_marking(folder, name, ifindex);
@@ -220,18 +266,27 @@ void Attachments::label(const Maps& maps, int program, const std::string& versio
 }
 
 Result<void> Attachments::attach(const Maps& maps, const std::string& interface,
-                                 const planner::InterfaceImage& image, LoadedProgram loaded) {
+                                 const planner::InterfaceImage& image, const LoadVariant& load) {
   if (if_nametoindex(interface.c_str()) != image.ifindex)
     return fail(Code::not_found, "cannot attach to " + interface + ": there is no such interface");
-  auto& program = loaded.program;
-  LIBBPF_OPTS(bpf_link_create_opts, options);
-  options.flags = flags_of(image.mode);
-  Fd link(bpf_link_create(program.get(), static_cast<int>(image.ifindex), BPF_XDP, &options));
-  if (!link) {
-    const int error = errno;
-    return fail(Code::kernel, "cannot attach to " + interface + ": " +
-                                  refusal(error, program.get(), image.ifindex, image.mode));
-  }
+  Fd link;
+  auto loaded =
+      offer(load, image.mode, image.jumbo,
+            [&](const LoadedProgram& offered, int& refused) -> Result<void> {
+              const int program = offered.program.get();
+              LIBBPF_OPTS(bpf_link_create_opts, options);
+              options.flags = flags_of(image.mode);
+              link =
+                  Fd(bpf_link_create(program, static_cast<int>(image.ifindex), BPF_XDP, &options));
+              if (link)
+                return {};
+              refused = errno;
+              return fail(Code::kernel, refusal(refused, program, image.ifindex, image.mode));
+            });
+  if (!loaded)
+    return fail(loaded.error().code,
+                "cannot attach to " + interface + ": " + loaded.error().message);
+  auto& program = loaded->program;
   forget(interface);  // pins of a link whose interface went and came back
   if (bpf_obj_pin(link.get(), folder_.link(interface).c_str()) ||
       bpf_obj_pin(program.get(), folder_.program(interface).c_str())) {
@@ -239,8 +294,12 @@ Result<void> Attachments::attach(const Maps& maps, const std::string& interface,
     forget(interface);
     return fail(Code::kernel, "the link of " + interface + " cannot be pinned: " + reason);
   }
-  label(maps, program.get(), loaded.version);
-  attached_.emplace(interface, Attached{std::move(link), std::move(program), {}, image.mode});
+  label(maps, program.get(), loaded->version);
+  attached_.emplace(interface, Attached{.link = std::move(link),
+                                        .program = std::move(program),
+                                        .previous = {},
+                                        .mode = image.mode,
+                                        .jumbo = image.jumbo});
   return {};
 }
 
@@ -266,7 +325,8 @@ Result<void> Attachments::detach(const std::string& interface) {
   return {};
 }
 
-Result<void> Attachments::swap(const std::string& interface, Attached& attached, Fd program) {
+Result<void> Attachments::swap(const std::string& interface, Attached& attached, Fd program,
+                               int* refused) {
   const auto incoming = folder_.incoming(interface);
   unpin(incoming);
   if (bpf_obj_pin(program.get(), incoming.c_str()))
@@ -279,6 +339,8 @@ Result<void> Attachments::swap(const std::string& interface, Attached& attached,
   }
   if (bpf_link_update(attached.link.get(), program.get(), &options)) {
     const int error = errno;
+    if (refused)
+      *refused = error;
     unpin(incoming);
     return fail(error == EPERM ? Code::stale : Code::kernel,
                 "the program on " + interface + " cannot be replaced: " +
@@ -296,44 +358,93 @@ Result<void> Attachments::swap(const std::string& interface, Attached& attached,
 }
 
 Result<void> Attachments::replace(const Maps& maps, const std::string& interface,
-                                  LoadedProgram program) {
+                                  const LoadVariant& load) {
   const auto found = attached_.find(interface);
   if (found == attached_.end())
     return fail(Code::not_found, "nothing is attached to " + interface);
-  label(maps, program.program.get(), program.version);
-  return swap(interface, found->second, std::move(program.program));
+  auto& attached = found->second;
+  auto taken =
+      offer(load, attached.mode, attached.jumbo, [&](const LoadedProgram& offered, int& refused) {
+        if (!offered.version.empty())
+          label(maps, offered.program.get(), offered.version);
+        return swap(interface, attached, copy_of(offered.program), &refused);
+      });
+  return taken ? Result<void>() : fail(taken.error());
 }
 
-Result<void> Attachments::put_back(const std::string& interface) {
+Result<void> Attachments::put_back(const Maps& maps, const std::string& interface,
+                                   const LoadSame& load) {
   const auto found = attached_.find(interface);
   if (found == attached_.end())
     return fail(Code::not_found, "nothing is attached to " + interface);
   if (!found->second.previous)
     return fail(Code::invalid, "there is no program to go back to on " + interface);
+  const auto before = copy_of(found->second.previous);
+  return replace(maps, interface, [&](bool multi_buffer) -> Result<LoadedProgram> {
+    auto info = describe(maps, before);
+    if (!info)
+      return fail(info.error());
+    // It has its label already.
+    return info->multi_buffer == multi_buffer ? LoadedProgram{copy_of(before), {}}
+                                              : load(*info, multi_buffer);
+  });
+}
+
+Result<void> Attachments::fit(const Maps& maps, const std::string& interface, bool jumbo,
+                              const LoadSame& load) {
+  const auto found = attached_.find(interface);
+  if (found == attached_.end())
+    return fail(Code::not_found, "nothing is attached to " + interface);
   auto& attached = found->second;
-  return swap(interface, attached, copy_of(attached.previous));
+  auto running = describe(maps, attached.program);
+  if (!running)
+    return fail(running.error());
+  if (running->multi_buffer != jumbo) {
+    auto program = load(*running, jumbo);
+    if (!program && (jumbo || program.error().code != Code::not_found))
+      return fail(program.error());
+    if (program) {
+      label(maps, program->program.get(), program->version);
+      int refused = 0;
+      auto swapped = swap(interface, attached, std::move(program->program), &refused);
+      if (!swapped && (refused == 0 || whatever_the_variant(refused)))
+        return swapped;
+    }
+  }
+  attached.jumbo = jumbo;
+  return {};
 }
 
 Result<void> Attachments::take_over(const Maps& maps, const std::string& interface,
-                                    const planner::InterfaceImage& image, LoadedProgram loaded) {
+                                    const planner::InterfaceImage& image, const LoadVariant& load) {
   const auto found = inherited_.find(interface);
   if (found == inherited_.end())
     return fail(Code::not_found, "no other layout of maps holds " + interface);
   auto& [attached, folder] = found->second;
-  forget(interface);
-  if (bpf_obj_pin(loaded.program.get(), folder_.program(interface).c_str()))
-    return fail(Code::kernel,
-                "the program for " + interface + " cannot be pinned: " + std::strerror(errno));
-  if (bpf_link_update(attached.link.get(), loaded.program.get(), nullptr)) {
-    const std::string reason = std::strerror(errno);
-    forget(interface);
-    return fail(Code::kernel, interface + " cannot be taken over: " + reason);
-  }
+  auto loaded =
+      offer(load, image.mode, image.jumbo,
+            [&](const LoadedProgram& offered, int& refused) -> Result<void> {
+              forget(interface);
+              if (bpf_obj_pin(offered.program.get(), folder_.program(interface).c_str()))
+                return fail(Code::kernel,
+                            std::string("its program cannot be pinned: ") + std::strerror(errno));
+              if (bpf_link_update(attached.link.get(), offered.program.get(), nullptr) == 0)
+                return {};
+              refused = errno;
+              forget(interface);
+              return fail(Code::kernel, std::strerror(refused));
+            });
+  if (!loaded)
+    return fail(loaded.error().code,
+                interface + " cannot be taken over: " + loaded.error().message);
   take_off_marking(folder, interface, image.ifindex);  // its pins go with the old layout
   move_pin(folder.link(interface), folder_.link(interface));
-  label(maps, loaded.program.get(), loaded.version);
-  attached_.emplace(interface,
-                    Attached{copy_of(attached.link), std::move(loaded.program), {}, image.mode});
+  label(maps, loaded->program.get(), loaded->version);
+  attached_.emplace(interface, Attached{.link = copy_of(attached.link),
+                                        .program = std::move(loaded->program),
+                                        .previous = {},
+                                        .mode = image.mode,
+                                        .jumbo = image.jumbo});
   taken_over_.insert(inherited_.extract(found));
   return {};
 }
@@ -367,15 +478,19 @@ void Attachments::forget_taken_over() {
 std::map<std::string, Attachments::Kept> Attachments::programs() const {
   std::map<std::string, Kept> programs;
   for (const auto& [name, attached] : attached_)
-    programs.emplace(name, Kept{copy_of(attached.program), copy_of(attached.previous)});
+    programs.emplace(name,
+                     Kept{copy_of(attached.program), copy_of(attached.previous), attached.jumbo});
   return programs;
 }
 
 Result<void> Attachments::restore(const std::string& interface, const Kept& programs) {
   const auto found = attached_.find(interface);
-  if (found == attached_.end() || id_of(found->second.program) == id_of(programs.running))
+  if (found == attached_.end())
     return {};
   auto& attached = found->second;
+  attached.jumbo = programs.jumbo;
+  if (id_of(attached.program) == id_of(programs.running))
+    return {};
   if (auto swapped = swap(interface, attached, copy_of(programs.running)); !swapped)
     return swapped;
   unpin(folder_.previous(interface));
@@ -402,8 +517,10 @@ std::map<std::string, planner::InterfaceImage> Attachments::running() const {
   std::map<std::string, planner::InterfaceImage> running;
   for (const auto& [name, attached] : attached_)
     if (const auto ifindex = ifindex_of(attached.link.get()))
-      running.emplace(name, planner::InterfaceImage{ifindex, attached.mode,
-                                                    is_marking(folder_, name, ifindex)});
+      running.emplace(name, planner::InterfaceImage{.ifindex = ifindex,
+                                                    .mode = attached.mode,
+                                                    .marks = is_marking(folder_, name, ifindex),
+                                                    .jumbo = attached.jumbo});
   return running;
 }
 
@@ -427,15 +544,12 @@ Result<std::vector<Attachment>> Attachments::list(const Maps& maps) const {
                           .mode = attached.mode,
                           .program = {},
                           .previous = {}};
-    if (auto running =
-            attached.program ? describe(maps, attached.program) : fail(Code::not_found, "");
-        running)
+    if (auto running = describe(maps, attached.program))
       attachment.program = std::move(*running);
     attachment.program.id = program_id_of(attached.link.get());
     attachment.outdated = attachment.program.tag != maps.built_in_tag();
-    if (attached.previous)
-      if (auto previous = describe(maps, attached.previous))
-        attachment.previous = std::move(*previous);
+    if (auto previous = describe(maps, attached.previous))
+      attachment.previous = std::move(*previous);
     list.push_back(std::move(attachment));
   }
   return list;

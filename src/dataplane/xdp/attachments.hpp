@@ -1,6 +1,7 @@
 // Programs on interfaces: pinned links that outlive the daemon, and the programs that they lead to.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -21,16 +22,23 @@ struct LoadedProgram {
   std::string version;
 };
 
+/// Loads a variant of the program that is to be put on an interface. Which one is put there the MTU
+/// proposes and the driver decides: the other one is asked for where the kernel refuses the first.
+using LoadVariant = std::function<Result<LoadedProgram>(bool multi_buffer)>;
+/// Loads a variant of the same code as this program's. Code::not_found if nobody has that code.
+using LoadSame =
+    std::function<Result<LoadedProgram>(const planner::Program& program, bool multi_buffer)>;
+
 class Attachments {
  public:
   /// Adopts the links that are pinned, whatever program runs behind them: it goes on. A link whose
   /// interface has gone is forgotten, and so is a layout of maps that no link uses any more. A
   /// change of programs at which a daemon was killed is finished.
-  static Attachments adopt(const PinFolder& folder);
+  static Attachments adopt(const PinFolder& folder, const Maps& maps);
 
   /// On refusal the message carries the kernel's own reason, and nothing is left attached.
   Result<void> attach(const Maps& maps, const std::string& interface,
-                      const planner::InterfaceImage& image, LoadedProgram program);
+                      const planner::InterfaceImage& image, const LoadVariant& load);
   /// Takes off marking too.
   Result<void> detach(const std::string& interface);
   /// Has the kernel give packets that pass beyond a rate limit their mark.
@@ -38,17 +46,24 @@ class Attachments {
   Result<void> stop_marking(const std::string& interface);
   /// Puts another program behind the link, by compare-and-swap with the one that is known to be
   /// there. If it is another one by its tag, that one can be put back.
-  Result<void> replace(const Maps& maps, const std::string& interface, LoadedProgram program);
-  /// Puts the program before back; what ran until now is then the one before.
-  Result<void> put_back(const std::string& interface);
+  Result<void> replace(const Maps& maps, const std::string& interface, const LoadVariant& load);
+  /// Puts the program before back, in the variant that the MTU asks for by now; what ran until now
+  /// is then the one before.
+  Result<void> put_back(const Maps& maps, const std::string& interface, const LoadSame& load);
+  /// Puts the variant for another MTU behind the link. What the driver does not take, and what
+  /// nobody has, is left as it is.
+  /// @param load for the running program
+  Result<void> fit(const Maps& maps, const std::string& interface, bool jumbo,
+                   const LoadSame& load);
   /// The same for an interface that another layout of maps holds. It can be given back until
   /// forget_taken_over().
   Result<void> take_over(const Maps& maps, const std::string& interface,
-                         const planner::InterfaceImage& image, LoadedProgram program);
+                         const planner::InterfaceImage& image, const LoadVariant& load);
 
   /// Which programs are and were on the interfaces, to be restored when a plan fails.
   struct Kept {
     Fd running, previous;
+    bool jumbo = false;
   };
   std::map<std::string, Kept> programs() const;
   Result<void> restore(const std::string& interface, const Kept& programs);
@@ -72,6 +87,7 @@ class Attachments {
     Fd program;   ///< none: the link leads to one that is not pinned and that we may not look up
     Fd previous;  ///< none: there is nothing to go back to
     model::XdpMode mode = model::XdpMode::DRV;
+    bool jumbo = false;  ///< the variant was chosen for a large MTU
   };
   struct Inherited {
     Attached attached;
@@ -81,7 +97,9 @@ class Attachments {
   void forget(const std::string& interface);
   void adopt_programs(const std::string& interface, Attached& attached) const;
   void adopt_others();
-  Result<void> swap(const std::string& interface, Attached& attached, Fd program);
+  /// @param refused set to the kernel's errno where it refuses this program
+  Result<void> swap(const std::string& interface, Attached& attached, Fd program,
+                    int* refused = nullptr);
   void label(const Maps& maps, int program, const std::string& version) const;
 
   PinFolder folder_;

@@ -61,8 +61,15 @@ Result<std::unique_ptr<Loader>> Loader::open(std::string_view instance,
   }
   // A daemon that was killed while it took flows out may have miscounted.
   recount_flows(*maps);
-  return std::unique_ptr<Loader>(new Loader(std::move(*lock), Versions(programs), std::move(*maps),
-                                            Attachments::adopt(*folder)));
+  auto attachments = Attachments::adopt(*folder, *maps);
+  std::unique_ptr<Loader> loader(
+      new Loader(std::move(*lock), Versions(programs), std::move(*maps), std::move(attachments)));
+  // One of the devmaps may be new: a daemon before may have known the other only.
+  const auto& interfaces = loader->maps_.control().interfaces;
+  for (std::uint32_t slot = 0; slot < SL_MAX_INTERFACES; slot++)
+    if (interfaces[slot])
+      static_cast<void>(loader->place(slot, interfaces[slot]));  // one may have gone
+  return loader;
 }
 
 Result<std::vector<std::string>>
@@ -179,20 +186,52 @@ Result<void> Loader::run_step(const planner::Plan& plan, const planner::Step& st
     return take_over(*over);
   if (const auto* replace = std::get_if<planner::ReplaceProgram>(&step))
     return replace_program(*replace);
+  if (const auto* fit = std::get_if<planner::FitProgram>(&step))
+    return fit_program(*fit);
   return attach(std::get<planner::Attach>(step));
 }
 
-Result<LoadedProgram> Loader::load(std::string_view version, std::uint32_t ifindex) {
+Result<LoadedProgram> Loader::load(std::string_view version, std::uint32_t ifindex,
+                                   bool multi_buffer) {
   auto opened = versions_.open(version, maps_);
   if (!opened)
     return fail(opened.error());
   auto slot = slot_of(ifindex);
   if (!slot)
     return fail(slot.error());
-  auto program = load_program(opened->object, maps_, *slot);
+  auto program = load_program(opened->object, maps_, *slot, multi_buffer);
   if (!program)
-    return fail(program.error());
+    return fail(program.error().code,
+                "program version " + opened->version + ": " + program.error().message);
   return LoadedProgram{std::move(*program), opened->version};
+}
+
+LoadVariant Loader::variants_of(std::string version, std::uint32_t ifindex) {
+  return [this, version = std::move(version), ifindex](bool multi_buffer) {
+    return load(version, ifindex, multi_buffer);
+  };
+}
+
+Result<LoadedProgram> Loader::load_same(const planner::Program& program, std::uint32_t ifindex,
+                                        bool multi_buffer) {
+  for (const auto& version : versions_.list(maps_)) {
+    if (!version.problem.empty() ||
+        (!program.version.empty() && version.version != program.version))
+      continue;
+    auto loaded = load(version.name, ifindex, multi_buffer);
+    if (!loaded)
+      return loaded;
+    // The same name may stand for other code. Both variants of the same code have the same tag.
+    if (const auto info = program_info(loaded->program.get()); info && info->tag == program.tag)
+      return loaded;
+  }
+  return fail(Code::not_found,
+              "the program is loaded in its " +
+                  std::string(program.multi_buffer ? "multi-buffer" : "single-buffer") +
+                  " variant, and nobody has the object of its version " +
+                  (program.version.empty() ? "(which is unknown)" : program.version) +
+                  " to load the other one for the interface's MTU; put it into the folder of "
+                  "--programs");
 }
 
 Result<void> Loader::attach(const planner::Attach& step) {
@@ -201,32 +240,42 @@ Result<void> Loader::attach(const planner::Attach& step) {
       attachments_.inherited().contains(step.interface))
     if (auto detached = attachments_.detach(step.interface); !detached)
       return detached;
-  auto program = load(built_in, step.image.ifindex);
-  if (!program)
-    return fail(program.error().code,
-                "cannot attach to " + step.interface + ": " + program.error().message);
-  return attachments_.attach(maps_, step.interface, step.image, std::move(*program));
+  return attachments_.attach(maps_, step.interface, step.image,
+                             variants_of(std::string(built_in), step.image.ifindex));
 }
 
 Result<void> Loader::take_over(const planner::TakeOver& step) {
-  auto program = load(built_in, step.image.ifindex);
-  if (!program)
-    return fail(program.error().code,
-                step.interface + " cannot be taken over: " + program.error().message);
-  return attachments_.take_over(maps_, step.interface, step.image, std::move(*program));
+  return attachments_.take_over(maps_, step.interface, step.image,
+                                variants_of(std::string(built_in), step.image.ifindex));
 }
 
 Result<void> Loader::replace_program(const planner::ReplaceProgram& step) {
-  if (step.name.empty())
-    return attachments_.put_back(step.interface);
   const auto there = attachments_.running();
   const auto found = there.find(step.interface);
   if (found == there.end())
     return fail(Code::not_found, "nothing is attached to " + step.interface);
-  auto program = load(step.name, found->second.ifindex);
-  if (!program)
-    return fail(program.error());
-  return attachments_.replace(maps_, step.interface, std::move(*program));
+  const auto ifindex = found->second.ifindex;
+  if (!step.name.empty())
+    return attachments_.replace(maps_, step.interface, variants_of(step.name, ifindex));
+  return attachments_.put_back(maps_, step.interface,
+                               [&](const planner::Program& before, bool multi_buffer) {
+                                 return load_same(before, ifindex, multi_buffer);
+                               });
+}
+
+Result<void> Loader::fit_program(const planner::FitProgram& step) {
+  const auto there = attachments_.running();
+  const auto found = there.find(step.interface);
+  if (found == there.end())
+    return fail(Code::not_found, "nothing is attached to " + step.interface);
+  return attachments_.fit(maps_, step.interface, step.jumbo,
+                          [&](const planner::Program& running, bool multi_buffer) {
+                            auto same = load_same(running, found->second.ifindex, multi_buffer);
+                            // Better another version than one that large frames do not reach.
+                            if (!same && multi_buffer)
+                              return load(built_in, found->second.ifindex, multi_buffer);
+                            return same;
+                          });
 }
 
 Result<void> Loader::put_backend(const planner::PutBackend& step) {
@@ -347,15 +396,17 @@ Result<void> Loader::swap_front(const planner::Plan& plan) {
 }
 
 Result<void> Loader::place(std::uint32_t slot, std::uint32_t ifindex) {
-  std::uint32_t there = 0;
-  if (bpf_map_lookup_elem(maps_.fd("tx_ports"), &slot, &there) == 0 && there == ifindex)
-    return {};
-  if (bpf_map_update_elem(maps_.fd("tx_ports"), &slot, &ifindex, BPF_ANY)) {
-    const int error = errno;
-    return fail(error == EINVAL ? Code::not_found : Code::kernel,
-                "packets cannot be sent out of the interface with index " +
-                    std::to_string(ifindex) + ": " +
-                    (error == EINVAL ? "there is none" : std::strerror(error)));
+  for (const char* devmap : {plain_devmap, multi_buffer_devmap}) {
+    std::uint32_t there = 0;
+    if (bpf_map_lookup_elem(maps_.fd(devmap), &slot, &there) == 0 && there == ifindex)
+      continue;
+    if (bpf_map_update_elem(maps_.fd(devmap), &slot, &ifindex, BPF_ANY)) {
+      const int error = errno;
+      return fail(error == EINVAL ? Code::not_found : Code::kernel,
+                  "packets cannot be sent out of the interface with index " +
+                      std::to_string(ifindex) + ": " +
+                      (error == EINVAL ? "there is none" : std::strerror(error)));
+    }
   }
   return {};
 }
@@ -393,7 +444,8 @@ void Loader::free_unused_slots() {
   auto& interfaces = maps_.control().interfaces;
   for (std::uint32_t slot = 0; slot < SL_MAX_INTERFACES; slot++)
     if (interfaces[slot] && !used.contains(interfaces[slot])) {
-      bpf_map_delete_elem(maps_.fd("tx_ports"), &slot);
+      for (const char* devmap : {plain_devmap, multi_buffer_devmap})
+        bpf_map_delete_elem(maps_.fd(devmap), &slot);
       interfaces[slot] = 0;
     }
 }

@@ -55,18 +55,23 @@ class Loader final : public Dataplane {
         attachments_(std::move(attachments)), adopted_(!attachments_.empty()) {}
 
   class Transaction;
-  /// The place of an interface in tx_ports; one is taken if it has none.
+  /// The place of an interface in the devmaps; one is taken if it has none.
   Result<std::uint32_t> slot_of(std::uint32_t ifindex);
-  /// Makes tx_ports send what goes to a place out of an interface.
+  /// Makes both devmaps send what goes to a place out of an interface.
   Result<void> place(std::uint32_t slot, std::uint32_t ifindex);
   void free_unused_slots();
   Result<void> run(const planner::Plan& plan);
   Result<void> run_step(const planner::Plan& plan, const planner::Step& step);
-  /// A version's program for the interface behind an index.
-  Result<LoadedProgram> load(std::string_view version, std::uint32_t ifindex);
+  /// A variant of a version's program for the interface behind an index.
+  Result<LoadedProgram> load(std::string_view version, std::uint32_t ifindex, bool multi_buffer);
+  LoadVariant variants_of(std::string version, std::uint32_t ifindex);
+  /// A variant of the same code as a program's that is loaded already.
+  Result<LoadedProgram> load_same(const planner::Program& program, std::uint32_t ifindex,
+                                  bool multi_buffer);
   Result<void> attach(const planner::Attach& step);
   Result<void> take_over(const planner::TakeOver& step);
   Result<void> replace_program(const planner::ReplaceProgram& step);
+  Result<void> fit_program(const planner::FitProgram& step);
   Result<void> put_backend(const planner::PutBackend& step);
   /// What the choice of a new flow's backend needs to know of this one.
   void set_load(std::uint16_t id, std::uint32_t weight, std::uint32_t limit);

@@ -15,6 +15,11 @@
 
 namespace sluice::dataplane::xdp {
 
+/// Where the plain program's packets leave, and those of the multi-buffer variant: the kernel lets
+/// no devmap serve both.
+inline constexpr const char* plain_devmap = "tx_ports";
+inline constexpr const char* multi_buffer_devmap = "tx_ports_frags";
+
 class Maps {
  public:
   /// Creates what is not pinned yet and adopts what is. A pinned map of another shape than this

@@ -4,10 +4,13 @@
 #include <bpf/btf.h>
 #include <fcntl.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
 #include <ctime>
+#include <span>
 #include <vector>
 
 #include "abi.h"
@@ -50,17 +53,29 @@ Result<std::uint32_t> offset_of(const bpf_object* object, std::string_view const
   return fail(Code::unsupported, "the BPF object has no constant " + std::string(constant));
 }
 
-/// Tells the instance which interface it is for.
-Result<void> set_slot(const bpf_object* object, bpf_map* rodata, std::uint32_t slot) {
-  auto offset = offset_of(object, "interface_slot");
+bpf_map* rodata_of(const bpf_object* object) {
+  bpf_map* map = nullptr;
+  bpf_object__for_each_map(map, object) {
+    if (std::string_view(bpf_map__name(map)).ends_with(".rodata"))
+      return map;
+  }
+  return nullptr;
+}
+
+/// Gives a global constant another value, for this instance of the program.
+Result<void> set_constant(const bpf_object* object, std::string_view constant,
+                          std::uint32_t value) {
+  auto offset = offset_of(object, constant);
   if (!offset)
     return fail(offset.error());
+  auto* rodata = rodata_of(object);
   std::size_t size = 0;
-  const auto* initial = static_cast<const std::uint8_t*>(bpf_map__initial_value(rodata, &size));
-  if (!initial || *offset + sizeof slot > size)
+  const auto* initial =
+      static_cast<const std::uint8_t*>(rodata ? bpf_map__initial_value(rodata, &size) : nullptr);
+  if (!initial || *offset + sizeof value > size)
     return fail(Code::unsupported, "the BPF object's constants cannot be read");
   std::vector<std::uint8_t> constants(initial, initial + size);
-  std::memcpy(constants.data() + *offset, &slot, sizeof slot);
+  std::memcpy(constants.data() + *offset, &value, sizeof value);
   if (bpf_map__set_initial_value(rodata, constants.data(), size))
     return fail(Code::internal, "the BPF object's constants cannot be written");
   return {};
@@ -108,14 +123,30 @@ std::string shared_name(const bpf_map* map) {
   return name.find(".rodata") != std::string::npos ? "" : name;
 }
 
-Result<Fd> load_program(const Object& object, const Maps& maps, std::uint32_t slot) {
+Result<void> make_multi_buffer(bpf_object* object) {
+  if (!offset_of(object, "multi_buffer"))
+    return fail(Code::unsupported,
+                "the program has no multi-buffer variant, it is older than that");
+  auto* program = bpf_object__find_program_by_name(object, "xdp_lb");
+  if (!program ||
+      bpf_program__set_flags(program, bpf_program__flags(program) | BPF_F_XDP_HAS_FRAGS))
+    return fail(Code::unsupported, "the BPF object has no program xdp_lb");
+  return set_constant(object, "multi_buffer", 1);
+}
+
+Result<Fd> load_program(const Object& object, const Maps& maps, std::uint32_t slot,
+                        bool multi_buffer) {
   LibbpfLog log;
+  if (auto set = set_constant(object.get(), "interface_slot", slot); !set)
+    return fail(set.error());
+  if (multi_buffer)
+    if (auto made = make_multi_buffer(object.get()); !made)
+      return fail(made.error());
   bpf_map* map = nullptr;
   bpf_object__for_each_map(map, object.get()) {
-    if (std::string_view(bpf_map__name(map)).ends_with(".rodata"))
-      if (auto set = set_slot(object.get(), map, slot); !set)
-        return fail(set.error());
-    const auto name = shared_name(map);
+    auto name = shared_name(map);
+    if (multi_buffer && name == plain_devmap)
+      name = multi_buffer_devmap;
     if (!name.empty() && bpf_map__reuse_fd(map, maps.fd(name)))
       return fail(Code::internal, "the map " + name + " cannot be used: " + log.tail());
   }
@@ -127,6 +158,23 @@ Result<Fd> load_program(const Object& object, const Maps& maps, std::uint32_t sl
   if (!fd)
     return fail(Code::unsupported, "the BPF object has no program xdp_lb");
   return fd;
+}
+
+bool is_multi_buffer(int fd, const Maps& maps) {
+  bpf_map_info map{};
+  std::uint32_t length = sizeof map;
+  if (bpf_obj_get_info_by_fd(maps.fd(multi_buffer_devmap), &map, &length))
+    return false;
+  std::array<std::uint32_t, 64> used{};
+  bpf_prog_info info{};
+  info.nr_map_ids = used.size();
+  info.map_ids = reinterpret_cast<std::uintptr_t>(used.data());
+  length = sizeof info;
+  if (bpf_obj_get_info_by_fd(fd, &info, &length))
+    return false;
+  const auto maps_of_it =
+      std::span(used).first(std::min<std::size_t>(info.nr_map_ids, used.size()));
+  return std::ranges::find(maps_of_it, map.id) != maps_of_it.end();
 }
 
 Result<planner::Program> program_info(int fd) {

@@ -38,10 +38,18 @@ std::string shared_name(const bpf_map* map);
 
 class Maps;
 
+/// Makes an object that is not loaded yet the multi-buffer variant, for interfaces whose frames
+/// come in several buffers. Code::unsupported for one that has no such variant.
+Result<void> make_multi_buffer(bpf_object* object);
+
 /// Loads an instance of the object's program for an interface on the shared maps. The verifier's
 /// complaint ends in the error.
 /// @param slot the interface's place in tx_ports
-Result<Fd> load_program(const Object& object, const Maps& maps, std::uint32_t slot);
+Result<Fd> load_program(const Object& object, const Maps& maps, std::uint32_t slot,
+                        bool multi_buffer);
+
+/// Which variant a loaded program is, as the kernel says: the two use different devmaps.
+bool is_multi_buffer(int fd, const Maps& maps);
 
 /// What the kernel says of a loaded program; the version is not known to it.
 Result<planner::Program> program_info(int fd);
