@@ -12,7 +12,7 @@
 
 #include <linux/types.h>
 
-#define SL_ABI_VERSION 4
+#define SL_ABI_VERSION 5
 
 #include "abi/backends.h"
 #include "abi/daemon.h"

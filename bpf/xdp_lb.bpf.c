@@ -80,13 +80,16 @@ separate int deliver_slow(struct xdp_md *ctx)
 SEC("xdp")
 int xdp_lb(struct xdp_md *ctx)
 {
-	void *data = (void *)(long)ctx->data;
 	struct sl_stats *stats = my_stats();
+
+	if (unlikely(!stats)) {
+		__sync_fetch_and_add(&control.uncounted, 1);
+		return XDP_ABORTED;
+	}
+	void *data = (void *)(long)ctx->data;
 	struct packet packet = {.bytes = ctx->data_end - ctx->data};
 	int end = PARSE_SLOWLY;
 
-	if (unlikely(!stats))
-		return XDP_ABORTED;
 	if (likely(data + 54 <= (void *)(long)ctx->data_end)) {
 		__u32 word = AT(data, 12, __u32);
 

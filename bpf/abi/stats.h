@@ -9,7 +9,7 @@
 
 /* Verdicts are the kernel's XDP actions: 0 aborted, 1 drop, 2 pass, 3 tx, 4 redirect. */
 #define SL_VERDICTS 8
-#define SL_REASONS 32
+#define SL_REASONS 64
 
 enum sl_reason {
 	/* pass: not for us, or for the kernel to judge */
@@ -35,6 +35,7 @@ enum sl_reason {
 	SL_REASON_DENIED,               /* the access lists keep its source from the VIPs */
 	SL_REASON_CONNECTION_LIMIT,     /* a new flow, and no backend may have another */
 	SL_REASON_RATE_LIMITED,         /* beyond a limit; passed with a mark where the configuration says so */
+	SL_REASON_MISSING_INTERFACE,    /* tx_ports has no entry for the interface that it was to leave by */
 	/* tx, redirect */
 	SL_REASON_NAT,
 	SL_REASON_NAT_REPLY,
@@ -45,7 +46,9 @@ enum sl_reason {
 	SL_REASON_ECHO,                 /* tx: an echo request to a VIP, answered */
 	SL_REASON_TOO_BIG_TOLD,         /* tx: does not fit the way out's MTU; the sender was told what does */
 	/* aborted */
-	SL_REASON_BUG,                  /* a bound that the loader guarantees did not hold */
+	SL_REASON_MISSING_BACKEND,      /* backend_pool has no entry with the id that a slot or a flow names */
+	SL_REASON_TABLE_BOUND,          /* the table of the service's pool lies outside of the slots */
+	SL_REASON_BUG,                  /* a bound that holds by the program's own doing did not hold */
 	SL_REASON_COUNT
 };
 

@@ -80,7 +80,7 @@ stage void count_dropped_of(struct sl_traffic *traffic, int end)
 		traffic->unresolved++;
 }
 
-/* A packet for a service that was dropped; backend 0: none was chosen. Hands `end` on. */
+/* A packet for a service that was dropped; backend 0, or one that cannot be: none was chosen. Hands `end` on. */
 separate int count_dropped(__u32 service, __u32 backend, int end)
 {
 	struct sl_stats *stats = my_stats();
@@ -88,7 +88,7 @@ separate int count_dropped(__u32 service, __u32 backend, int end)
 	if (!stats)
 		return end;
 	count_dropped_of(&stats->service[service & (SL_MAX_SERVICES - 1)], end);
-	if (backend)
+	if (backend && backend < SL_MAX_BACKENDS)
 		count_dropped_of(&stats->backend[backend & (SL_MAX_BACKENDS - 1)], end);
 	return end;
 }

@@ -153,7 +153,7 @@ stage int choose_backend(struct packet *packet, __u32 *chosen)
 		return BUG;
 	*chosen = 0;
 	if ((__u64)packet->base + packet->slots > SL_NO_SLOT + 1)
-		return BUG;
+		return ABORT(TABLE_BOUND);
 	if (!counts_flows(packet)) {
 		*chosen = packet->flags & SL_SERVICE_ROUND_ROBIN ? next_in_turn(packet) : owner_of(packet->hash, packet);
 		return GO_ON;

@@ -43,7 +43,9 @@ struct TrackingCount {
 /// Summed over all CPUs, since the maps were made.
 struct Counters {
   std::map<std::string, std::vector<VerdictCount>>
-      interfaces;  ///< attached ones, by name; only counts above zero
+      interfaces;                        ///< attached ones, by name; only counts above zero
+  /// Packets aborted on a CPU that has no counters: in none of the others.
+  std::uint64_t uncounted = 0;
   std::map<planner::ServiceKey, Traffic> services;
   std::map<planner::BackendKey, Traffic> backends;
   TrackingCount tracking;

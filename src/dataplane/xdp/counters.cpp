@@ -68,6 +68,7 @@ TrackingCount tracking_of(const Maps& maps) {
 Counters read_counters(const Maps& maps, const std::map<std::string, std::uint32_t>& interfaces) {
   Counters counters;
   counters.tracking = tracking_of(maps);
+  counters.uncounted = load(maps.control().uncounted);
   for (const auto& [name, slot] : interfaces)
     counters.interfaces.emplace(name, verdicts_of(maps, slot));
   for (const auto& [key, service] : read_services(maps))
