@@ -9,6 +9,7 @@
 #include "stages/packet.h"
 #include "stages/maps.h"
 #include "stages/account.h"
+#include "stages/timing.h"
 #include "stages/service.h"
 #include "stages/access.h"
 #include "stages/parse.h"
@@ -86,6 +87,8 @@ int xdp_lb(struct xdp_md *ctx)
 		__sync_fetch_and_add(&control.uncounted, 1);
 		return XDP_ABORTED;
 	}
+	if (unlikely(stats->clock.started))
+		start_clock();
 	void *data = (void *)(long)ctx->data;
 	struct packet packet = {.bytes = ctx->data_end - ctx->data};
 	int end = PARSE_SLOWLY;
@@ -106,7 +109,10 @@ int xdp_lb(struct xdp_md *ctx)
 	}
 	if (unlikely(end == PARSE_SLOWLY))
 		end = deliver_slow(ctx);
-	count_verdict(stats, end, packet.bytes);
+	__u64 packets = count_verdict(stats, end, packet.bytes);
+
+	if (unlikely(!(packets & (SL_TIMED_EVERY - 1)) || stats->clock.started))
+		stop_clock(packets);
 	return end >> 8;
 }
 

@@ -21,14 +21,15 @@ stage void explain(int end, __u64 bytes)
 		bpf_trace_printk(format, sizeof(format), end >> 8, end & 0xff, (int)bytes);
 }
 
-stage void count_verdict(struct sl_stats *stats, int end, __u64 bytes)
+/* Returns how many packets had this end. */
+stage __u64 count_verdict(struct sl_stats *stats, int end, __u64 bytes)
 {
 	explain(end, bytes);
 	struct sl_counter *counter = &stats->verdict[interface_slot & (SL_MAX_INTERFACES - 1)]
 						    [(end >> 8) & (SL_VERDICTS - 1)][end & (SL_REASONS - 1)];
 
-	counter->packets++;
 	counter->bytes += bytes;
+	return ++counter->packets;
 }
 
 stage void count_traffic(struct sl_traffic *traffic, __u64 bytes)

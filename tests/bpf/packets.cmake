@@ -1,6 +1,6 @@
 sluice_kernel_test(packets SOURCES packet.cpp loader_fixture.cpp packets_fixture.cpp packets_access_test.cpp packets_dsr_test.cpp packets_errors_test.cpp
                                    packets_fragment_test.cpp packets_icmp_test.cpp packets_limit_test.cpp packets_nat_test.cpp packets_pass_test.cpp
-                                   packets_ports_test.cpp packets_property_test.cpp packets_too_big_test.cpp
+                                   packets_ports_test.cpp packets_property_test.cpp packets_timing_test.cpp packets_too_big_test.cpp
                                    packets_tracking_test.cpp packets_transition_test.cpp
                    USES dataplane_xdp planner transition)
 sluice_kernel_test(programs SOURCES packet.cpp programs_test.cpp USES base LIBRARIES PkgConfig::LIBBPF)
