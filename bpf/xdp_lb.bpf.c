@@ -9,6 +9,7 @@
 #include "stages/packet.h"
 #include "stages/maps.h"
 #include "stages/account.h"
+#include "stages/timing.h"
 #include "stages/service.h"
 #include "stages/access.h"
 #include "stages/parse.h"
@@ -83,12 +84,17 @@ SEC("xdp")
 int xdp_lb(struct xdp_md *ctx)
 {
 	struct sl_stats *stats = my_stats();
+
+	if (unlikely(!stats)) {
+		__sync_fetch_and_add(&control.uncounted, 1);
+		return XDP_ABORTED;
+	}
+	if (unlikely(stats->clock.started))
+		start_clock();
 	struct packet packet = {.bytes = frame_length(ctx)};
 	void *data = (void *)(long)ctx->data;
 	int end = PARSE_SLOWLY;
 
-	if (unlikely(!stats))
-		return XDP_ABORTED;
 	if (likely(data + 54 <= (void *)(long)ctx->data_end)) {
 		__u32 word = AT(data, 12, __u32);
 
@@ -105,7 +111,10 @@ int xdp_lb(struct xdp_md *ctx)
 	}
 	if (unlikely(end == PARSE_SLOWLY))
 		end = deliver_slow(ctx);
-	count_verdict(stats, end, packet.bytes);
+	__u64 packets = count_verdict(stats, end, packet.bytes);
+
+	if (unlikely(!(packets & (SL_TIMED_EVERY - 1)) || stats->clock.started))
+		stop_clock(packets);
 	return end >> 8;
 }
 

@@ -10,6 +10,7 @@ struct sl_control {
 	__u32 epoch;  /* seconds of the monotonic clock; moved by the daemon, and by new flows while there is none */
 	__u32 interfaces[SL_MAX_INTERFACES]; /* the ifindex behind each place in the devmap; 0: free */
 	__u64 flow_multiplier; /* odd and random, made with the maps: which line a flow's key hashes to */
+	__u64 uncounted; /* packets aborted on CPUs that have no entry in xdp_stats_map */
 };
 
 /* Labels: what the ids in the tables mean. Never read by packets; a new daemon adopts the running state from them. */
@@ -56,7 +57,7 @@ struct sl_identity {
 };
 #define SL_IDENTITY_SECTION ".rodata.identity"
 
-SL_ASSERT(sizeof(struct sl_control) == 144, "sl_control");
+SL_ASSERT(sizeof(struct sl_control) == 152, "sl_control");
 SL_ASSERT(sizeof(struct sl_backend_label) == 88, "sl_backend_label");
 SL_ASSERT(sizeof(struct sl_service_label) == 152, "sl_service_label");
 SL_ASSERT(sizeof(struct sl_table_label) == 88, "sl_table_label");

@@ -9,7 +9,7 @@
 
 /* Verdicts are the kernel's XDP actions: 0 aborted, 1 drop, 2 pass, 3 tx, 4 redirect. */
 #define SL_VERDICTS 8
-#define SL_REASONS 32
+#define SL_REASONS 64
 
 enum sl_reason {
 	/* pass: not for us, or for the kernel to judge */
@@ -35,6 +35,7 @@ enum sl_reason {
 	SL_REASON_DENIED,               /* the access lists keep its source from the VIPs */
 	SL_REASON_CONNECTION_LIMIT,     /* a new flow, and no backend may have another */
 	SL_REASON_RATE_LIMITED,         /* beyond a limit; passed with a mark where the configuration says so */
+	SL_REASON_MISSING_INTERFACE,    /* tx_ports has no entry for the interface that it was to leave by */
 	/* tx, redirect */
 	SL_REASON_NAT,
 	SL_REASON_NAT_REPLY,
@@ -45,7 +46,9 @@ enum sl_reason {
 	SL_REASON_ECHO,                 /* tx: an echo request to a VIP, answered */
 	SL_REASON_TOO_BIG_TOLD,         /* tx: does not fit the way out's MTU; the sender was told what does */
 	/* aborted */
-	SL_REASON_BUG,                  /* a bound that the loader guarantees did not hold */
+	SL_REASON_MISSING_BACKEND,      /* backend_pool has no entry with the id that a slot or a flow names */
+	SL_REASON_TABLE_BOUND,          /* the table of the service's pool lies outside of the slots */
+	SL_REASON_BUG,                  /* a bound that holds by the program's own doing did not hold */
 	SL_REASON_COUNT
 };
 
@@ -62,17 +65,38 @@ struct sl_traffic {
 	__u64 unresolved;                 /* of these: for want of the next hop's MAC address */
 };
 
+/* How long the program takes. Buckets by powers of two: the first holds 0 and 1 ns, bucket n those below 2^(n+1), the last all
+ * that is longer. Their sum is the number of packets that were timed. */
+#define SL_TIMING_BUCKETS 32
+
+struct sl_timing {
+	__u64 bucket[SL_TIMING_BUCKETS];
+	__u64 nanoseconds; /* of all of them */
+	__u64 pad[7];
+};
+
+/* The packet that is being timed. */
+struct sl_clock {
+	__u64 started; /* ns; SL_CLOCK_ARMED: the next packet is to be timed; 0: none is */
+	__u64 reading; /* what reading the clock took, ns */
+};
+
+#define SL_CLOCK_ARMED 1
+#define SL_TIMED_EVERY 1024 /* a counter that reaches a multiple of it has this CPU's next packet timed */
+
 /* An entry of xdp_stats_map, one for each CPU: only that CPU writes to it, and the daemon reads it through mmap. */
 struct sl_stats {
 	struct sl_counter verdict[SL_MAX_INTERFACES][SL_VERDICTS][SL_REASONS];
 	struct sl_traffic service[SL_MAX_SERVICES];
 	struct sl_traffic backend[SL_MAX_BACKENDS];
+	struct sl_timing timing[SL_MAX_INTERFACES];
 	struct sl_learning learning;
 	__u64 scratch[16]; /* what the packet path has no room for on its stack */
 	__u64 slow[16];    /* likewise, a packet that is looked at slowly */
 	__u32 told_epoch, told; /* how many senders were told in this epoch that a packet is too big */
 	struct sl_allowance allowance;
-	__u64 pad[6];
+	struct sl_clock clock;
+	__u64 pad[4];
 };
 
 /* Answers that a packet is too big, per CPU and second: more would help nobody but who sends in another's name. */
@@ -80,6 +104,8 @@ struct sl_stats {
 
 SL_ASSERT(sizeof(struct sl_counter) == 16, "sl_counter");
 SL_ASSERT(sizeof(struct sl_traffic) == 64, "sl_traffic");
+SL_ASSERT(sizeof(struct sl_timing) % 64 == 0, "sl_timing");
+SL_ASSERT((SL_TIMED_EVERY & (SL_TIMED_EVERY - 1)) == 0, "packets are chosen by a mask");
 SL_ASSERT(sizeof(struct sl_stats) % 64 == 0, "sl_stats");
 
 SL_ASSERT((int)SL_REASON_COUNT <= SL_REASONS, "reasons fit their row");

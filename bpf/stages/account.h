@@ -21,14 +21,15 @@ stage void explain(int end, __u64 bytes)
 		bpf_trace_printk(format, sizeof(format), end >> 8, end & 0xff, (int)bytes);
 }
 
-stage void count_verdict(struct sl_stats *stats, int end, __u64 bytes)
+/* Returns how many packets had this end. */
+stage __u64 count_verdict(struct sl_stats *stats, int end, __u64 bytes)
 {
 	explain(end, bytes);
 	struct sl_counter *counter = &stats->verdict[interface_slot & (SL_MAX_INTERFACES - 1)]
 						    [(end >> 8) & (SL_VERDICTS - 1)][end & (SL_REASONS - 1)];
 
-	counter->packets++;
 	counter->bytes += bytes;
+	return ++counter->packets;
 }
 
 stage void count_traffic(struct sl_traffic *traffic, __u64 bytes)
@@ -80,7 +81,7 @@ stage void count_dropped_of(struct sl_traffic *traffic, int end)
 		traffic->unresolved++;
 }
 
-/* A packet for a service that was dropped; backend 0: none was chosen. Hands `end` on. */
+/* A packet for a service that was dropped; backend 0, or one that cannot be: none was chosen. Hands `end` on. */
 separate int count_dropped(__u32 service, __u32 backend, int end)
 {
 	struct sl_stats *stats = my_stats();
@@ -88,7 +89,7 @@ separate int count_dropped(__u32 service, __u32 backend, int end)
 	if (!stats)
 		return end;
 	count_dropped_of(&stats->service[service & (SL_MAX_SERVICES - 1)], end);
-	if (backend)
+	if (backend && backend < SL_MAX_BACKENDS)
 		count_dropped_of(&stats->backend[backend & (SL_MAX_BACKENDS - 1)], end);
 	return end;
 }

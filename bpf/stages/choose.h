@@ -154,7 +154,7 @@ stage int choose_backend(struct packet *packet, __u32 *chosen)
 		return BUG;
 	*chosen = 0;
 	if ((__u64)packet->base + packet->slots > SL_NO_SLOT + 1)
-		return BUG;
+		return ABORT(TABLE_BOUND);
 	if (packet->named) {
 		if (counts_flows(packet))
 			__sync_fetch_and_add(&load_of(packet->named)->active, 1);

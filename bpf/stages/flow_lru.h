@@ -258,7 +258,7 @@ separate int new_flow(struct xdp_md *ctx, struct packet *packet, struct sl_flow_
 	struct sl_backend *backend = bpf_map_lookup_elem(&backend_pool, &id);
 
 	if (!backend)
-		return BUG;
+		return ABORT(MISSING_BACKEND);
 	void *data = (void *)(long)ctx->data;
 
 	if (data + ETHERNET > (void *)(long)ctx->data_end)

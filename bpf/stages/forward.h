@@ -10,12 +10,13 @@ stage void write_ethernet(void *data, const void *ethernet)
 	AT(data, 8, __u32) = AT(ethernet, 8, __u32);
 }
 
-/* Sends the packet out of an interface; what it returns is the packet's end. */
+/* Sends the packet out of an interface. Returns the packet's end: DROP(MISSING_INTERFACE) where there is no such interface. */
 stage int send(__u32 interface, __u32 reason)
 {
 	if (likely(interface == interface_slot))
 		return END(XDP_TX, reason);
-	return END((int)bpf_redirect_map(&tx_ports, interface, XDP_DROP), reason);
+	return likely(bpf_redirect_map(&tx_ports, interface, XDP_DROP) == XDP_REDIRECT) ? END(XDP_REDIRECT, reason) :
+											 DROP(MISSING_INTERFACE);
 }
 
 /* The outer IPv4 header (RFC 2003): no options, DF set, the source's varying bits from the flow. */
@@ -130,7 +131,7 @@ stage int check_nat_backend(struct xdp_md *ctx, const struct packet *packet, __u
 	struct sl_backend *backend = bpf_map_lookup_elem(&backend_pool, &id);
 
 	if (!backend)
-		return BUG;
+		return ABORT(MISSING_BACKEND);
 	if (backend->forwarding != SL_FORWARDING_NAT) /* the pool is just being changed */
 		return DROP(NO_BACKEND);
 	if (backend->flags & SL_BACKEND_PRESENT && packet->ipv6 != !!(backend->flags & SL_BACKEND_IPV6))
@@ -165,7 +166,7 @@ stage int forward_to(struct xdp_md *ctx, const struct packet *packet, struct sl_
 	struct sl_backend *backend = bpf_map_lookup_elem(&backend_pool, &id);
 
 	if (unlikely(!backend))
-		return BUG;
+		return count_dropped(packet->service, 0, ABORT(MISSING_BACKEND));
 	if (unlikely(packet->ip_length > backend->room)) {
 		end = look_again(ctx, id, packet->l3, packet->protocol, packet->ip_length);
 		if (end != GO_ON)
@@ -183,11 +184,14 @@ stage int forward_to(struct xdp_md *ctx, const struct packet *packet, struct sl_
 	}
 	if (unlikely(end != GO_ON))
 		return count_dropped(packet->service, id, end);
+	end = send(backend->interface, reason);
+	if (unlikely(end == DROP(MISSING_INTERFACE)))
+		return count_dropped(packet->service, id, end);
 	count_forwarded(stats, packet->service, id, packet->bytes);
 	if (unlikely(packet->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)) && !(packet->flags & SL_SERVICE_TRACKED))
 		count_edges(packet->service, id, opens(packet->tcp_flags),
 			    !!(packet->tcp_flags & (TCP_FIN | TCP_RST)));
-	return send(backend->interface, reason);
+	return end;
 }
 
 /* The backend of a packet by direct return: the slot decides, unless the pool remembers its flows or the packet says itself

@@ -155,14 +155,23 @@ separate int own_later_fragment(struct packet *packet, __u64 key, __u32 *id)
 	return GO_ON;
 }
 
+/* By itself, since what deliver_fragment calls goes deep: its own stack is to be small. Returns the packet's end. */
+separate int forward_fragment(struct xdp_md *ctx, struct packet *packet, __u32 id)
+{
+	struct sl_stats *stats = my_stats();
+
+	if (!packet || !stats)
+		return BUG;
+	return forward_to(ctx, packet, stats, id);
+}
+
 /* A fragment that is to be followed. Returns the packet's end. */
 separate int deliver_fragment(struct xdp_md *ctx, struct packet *packet, int end)
 {
-	struct sl_stats *stats = my_stats();
 	__u32 id = 0;
 	__u64 key;
 
-	if (!packet || !stats)
+	if (!packet)
 		return BUG;
 	key = fragment_key(ctx, packet);
 	if (!key)
@@ -171,7 +180,7 @@ separate int deliver_fragment(struct xdp_md *ctx, struct packet *packet, int end
 				      own_first_fragment(ctx, packet, key, end, &id);
 	if (end == GO_ON && active_front()->limit.interval) /* a later one's service has told no flags */
 		end = admit(ctx, packet->service);
-	return end == GO_ON ? forward_to(ctx, packet, stats, id) : end;
+	return end == GO_ON ? forward_fragment(ctx, packet, id) : end;
 }
 
 #endif

@@ -117,7 +117,7 @@ separate int nat_forward(struct xdp_md *ctx, struct packet *packet)
 	struct sl_backend *backend = bpf_map_lookup_elem(&backend_pool, &id);
 
 	if (!backend)
-		return BUG;
+		return count_dropped(service, 0, ABORT(MISSING_BACKEND));
 	if (packet->ip_length > backend->room) {
 		end = look_again(ctx, id, packet->l3, packet->protocol, packet->ip_length);
 		if (end != GO_ON)
@@ -145,10 +145,13 @@ separate int nat_forward(struct xdp_md *ctx, struct packet *packet)
 	if (data + ETHERNET > (void *)(long)ctx->data_end)
 		return BUG;
 	write_ethernet(data, backend->ethernet);
+	end = send(backend->interface, SL_REASON_NAT);
+	if (end == DROP(MISSING_INTERFACE))
+		return count_dropped(service, id, end);
 	count_forwarded(stats, service, id, packet->bytes);
 	if (opened | closed)
 		count_edges(service, id, opened, !!closed);
-	return send(backend->interface, SL_REASON_NAT);
+	return end;
 }
 
 /* A backend's packet. It goes where the client's packets come from. Returns the packet's end. */
@@ -181,8 +184,11 @@ separate int nat_reply(struct xdp_md *ctx, struct packet *packet)
 	if (data + ETHERNET > (void *)(long)ctx->data_end)
 		return BUG;
 	write_ethernet(data, flow->ethernet);
+	end = send(flow->interface, SL_REASON_NAT_REPLY);
+	if (end == DROP(MISSING_INTERFACE))
+		return count_dropped(flow->service, flow->backend, end);
 	count_reply(stats, flow->service, flow->backend, packet->bytes);
-	return send(flow->interface, SL_REASON_NAT_REPLY);
+	return end;
 }
 
 #endif

@@ -145,7 +145,7 @@ stage int open_flow4(struct xdp_md *ctx, struct errand *errand, __u32 *chosen)
 	struct sl_backend *backend = bpf_map_lookup_elem(&backend_pool, &id);
 
 	if (!backend)
-		return BUG;
+		return ABORT(MISSING_BACKEND);
 	move_epoch();
 	way = way_of(ctx);
 	reply.key = reply_key(backend->address[0], backend_port(backend, (__be16)(errand->packet.ports >> 16)),
@@ -320,7 +320,7 @@ stage int nat4_forward(struct xdp_md *ctx, const struct packet *packet, struct s
 	struct sl_backend *backend = bpf_map_lookup_elem(&backend_pool, &id);
 
 	if (unlikely(!backend))
-		return BUG;
+		return count_dropped(packet->service, 0, ABORT(MISSING_BACKEND));
 	if (unlikely(packet->ip_length > backend->room)) {
 		end = look_again(ctx, id, packet->l3, packet->protocol, packet->ip_length);
 		if (end != GO_ON)
@@ -333,8 +333,11 @@ stage int nat4_forward(struct xdp_md *ctx, const struct packet *packet, struct s
 	end = address_frame(ctx, backend);
 	if (unlikely(end != GO_ON))
 		return end;
+	end = send(backend->interface, SL_REASON_NAT);
+	if (unlikely(end == DROP(MISSING_INTERFACE)))
+		return count_dropped(packet->service, id, end);
 	count_forwarded(stats, packet->service, id, packet->bytes);
-	return send(backend->interface, SL_REASON_NAT);
+	return end;
 }
 
 /* When a flow was told last that replies go on: the interval of four seconds, as far as six bits tell. Fewer would not do: a
@@ -430,8 +433,11 @@ stage int nat4_reply(struct xdp_md *ctx, const struct packet *packet, struct sl_
 			return end;
 		interface = found;
 	}
+	end = send(interface, SL_REASON_NAT_REPLY);
+	if (unlikely(end == DROP(MISSING_INTERFACE)))
+		return count_dropped(service, reply.more >> 16, end);
 	count_reply(stats, service, reply.more >> 16, packet->bytes);
-	return send(interface, SL_REASON_NAT_REPLY);
+	return end;
 }
 
 #endif

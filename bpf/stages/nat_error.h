@@ -26,7 +26,7 @@ stage int towards_backend(struct xdp_md *ctx, const struct packet *packet, struc
 	struct sl_backend *backend = bpf_map_lookup_elem(&backend_pool, &id);
 
 	if (!backend)
-		return BUG;
+		return ABORT(MISSING_BACKEND);
 	original->backend = id;
 	original->service = packet->service;
 	original->interface = backend->interface;
@@ -250,11 +250,14 @@ separate int nat_error(struct xdp_md *ctx, struct packet *packet)
 	} else {
 		write_ethernet(data, original->ethernet);
 	}
+	end = send(interface, SL_REASON_ICMP_ERROR);
+	if (end == DROP(MISSING_INTERFACE))
+		return count_dropped(original->service, original->backend, end);
 	if (packet->service)
 		count_forwarded(stats, original->service, original->backend, packet->bytes);
 	else
 		count_reply(stats, original->service, original->backend, packet->bytes);
-	return send(interface, SL_REASON_ICMP_ERROR);
+	return end;
 }
 
 #endif

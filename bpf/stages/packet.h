@@ -54,7 +54,8 @@
 #define GO_ON (-1)
 #define PASS(reason) END(XDP_PASS, SL_REASON_##reason)
 #define DROP(reason) END(XDP_DROP, SL_REASON_##reason)
-#define BUG END(XDP_ABORTED, SL_REASON_BUG)
+#define ABORT(reason) END(XDP_ABORTED, SL_REASON_##reason)
+#define BUG ABORT(BUG)
 
 stage int is_icmp(__u8 protocol)
 {

@@ -225,11 +225,11 @@ separate int parse_slow(struct xdp_md *ctx, struct packet *packet)
 	if (!packet)
 		return BUG;
 	if (data + ETHERNET > end)
-		return PASS(NOT_IP);
+		return PASS(TRUNCATED);
 	type = AT(data, 12, __be16);
 	for (int i = 0; i < 2 && (type == ETH_VLAN || type == ETH_QINQ); i++) {
 		if (data + l3 + 4 > end)
-			return PASS(NOT_IP);
+			return PASS(TRUNCATED);
 		type = AT(data, l3 + 2, __be16);
 		l3 += 4;
 	}

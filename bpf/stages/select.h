@@ -10,7 +10,7 @@ stage int select_backend(const struct packet *packet, __u32 *id)
 
 	opaque(at);
 	if (unlikely(at > SL_NO_SLOT))
-		return BUG;
+		return ABORT(TABLE_BOUND);
 	__u32 slot = slots[at];
 
 	*id = slot & SL_SLOT_BACKEND;
@@ -19,7 +19,7 @@ stage int select_backend(const struct packet *packet, __u32 *id)
 	at += packet->holders - packet->base;
 	opaque(at);
 	if (unlikely(at > SL_NO_SLOT))
-		return BUG;
+		return ABORT(TABLE_BOUND);
 	*id = follow_record(packet->hash, *id, slots[at], kind_of(packet));
 	return GO_ON;
 }

@@ -84,7 +84,7 @@ Model::End Model::select(const Parsed& packet, std::uint16_t& id) {
   const auto& pool = world_->pools[packet.service->pool];
   id = 0;
   if (pool.lost)
-    return Answer{};
+    return Answer{.reason = SL_REASON_TABLE_BOUND};
   if ((id = named(packet)))
     return {};
   if (pool.slots.empty())
@@ -109,8 +109,10 @@ Model::Answer Model::send(const Parsed& packet, std::uint8_t interface, sl_reaso
   Answer answer{.reason = reason, .changed = true};
   if (interface == packet.frame.interface)
     answer.action = Action::tx;
+  else if (interface < world_->interfaces)
+    answer.action = Action::redirect;
   else
-    answer.action = interface < world_->interfaces ? Action::redirect : Action::drop;
+    return drop(SL_REASON_MISSING_INTERFACE);
   return answer;
 }
 
@@ -158,6 +160,8 @@ Model::Answer Model::forward_to(const Parsed& packet, const Service& service, st
     }
   }
   auto answer = send(packet, backend.interface, reason);
+  if (answer.action == Action::drop)
+    return dropped(answer, service.id, id);
   answer.counted = Counted::forwarded;
   answer.service = service.id;
   answer.backend = id;

@@ -4,14 +4,14 @@ namespace sluice::reference {
 
 std::optional<Ethernet> read_ethernet(Bytes frame) {
   if (frame.size() < 14)
-    return {};
+    return Ethernet{0, false, true};
   std::size_t type_at = 12;
   for (int tags = 0; tags < 2; tags++) {
     const auto type = get16(&frame[type_at]);
     if (type != 0x8100 && type != 0x88a8)
       break;
     if (frame.size() < type_at + 6)
-      return {};
+      return Ethernet{0, false, true};
     type_at += 4;
   }
   const auto type = get16(&frame[type_at]);

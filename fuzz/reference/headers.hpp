@@ -15,6 +15,7 @@ inline constexpr std::uint8_t flag_fin = 1, flag_syn = 2, flag_rst = 4, flag_ack
 struct Ethernet {
   std::size_t l3;
   bool ipv6;
+  bool truncated = false;  ///< it ends before its type is told
 };
 std::optional<Ethernet> read_ethernet(Bytes frame);
 

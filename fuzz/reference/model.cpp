@@ -155,6 +155,8 @@ Model::Answer Model::answer(const Frame& frame, const Outcome& seen) {
   const auto ethernet = read_ethernet(frame.bytes);
   if (!ethernet)
     return pass(SL_REASON_NOT_IP);
+  if (ethernet->truncated)
+    return pass(SL_REASON_TRUNCATED);
   packet.l3 = ethernet->l3;
   packet.ipv6 = ethernet->ipv6;
   packet.ip = frame.bytes.subspan(packet.l3);

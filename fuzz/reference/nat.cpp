@@ -201,12 +201,14 @@ Model::Answer Model::nat_to(const Parsed& packet, Flow& flow, bool opened, bool 
     if (narrow)
       ways_.insert(flow.way);
   }
-  if (packet.ip_length > backend.room()) {
-    auto answer = dropped(refuse(packet, flow.backend), flow.service->id, flow.backend);
+  const auto not_sent = [&](const Answer& end) {
+    auto answer = dropped(end, flow.service->id, flow.backend);
     answer.opened = narrow && opened;
     answer.closed = narrow && closed;
     return answer;
-  }
+  };
+  if (packet.ip_length > backend.room())
+    return not_sent(refuse(packet, flow.backend));
   if (!narrow && packet.closes()) {
     closed = !flow.client_closed;
     flow.client_closed = true;
@@ -217,6 +219,8 @@ Model::Answer Model::nat_to(const Parsed& packet, Flow& flow, bool opened, bool 
   std::ranges::copy(backend.destination.bytes, out(0));
   std::ranges::copy(backend.source.bytes, out(6));
   auto answer = send(packet, backend.interface, SL_REASON_NAT);
+  if (answer.action == Action::drop)
+    return not_sent(answer);
   answer.counted = Counted::forwarded;
   answer.service = flow.service->id;
   answer.backend = flow.backend;
@@ -292,8 +296,10 @@ Model::Answer Model::turn(const Parsed& packet, Flow& flow, const Outcome& seen)
   const auto source = bytes_of(flow.client.destination), destination = bytes_of(flow.client.source);
   rewrite(packet, {source, destination, flow.client.destination_port, flow.client.source_port});
   auto answer = way_back(packet, flow, seen, SL_REASON_NAT_REPLY);
-  if (answer.action == Action::drop && answer.reason == SL_REASON_UNRESOLVED)
-    return answer;
+  if (answer.action == Action::drop)
+    return answer.reason == SL_REASON_UNRESOLVED
+               ? answer
+               : dropped(answer, flow.service->id, flow.backend);
   answer.counted = Counted::reply;
   answer.service = flow.service->id;
   answer.backend = flow.backend;

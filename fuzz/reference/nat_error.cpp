@@ -93,13 +93,14 @@ Model::Answer Model::nat_error(const Parsed& packet, const Quote& quote, const O
     std::ranges::copy(backend.destination.bytes, out(0));
     std::ranges::copy(backend.source.bytes, out(6));
     answer = send(packet, backend.interface, SL_REASON_ICMP_ERROR);
-    answer.counted = Counted::forwarded;
   } else {
     answer = way_back(packet, *flow, seen, SL_REASON_ICMP_ERROR);
     if (answer.action == Action::drop && answer.reason == SL_REASON_UNRESOLVED)
       return answer;
-    answer.counted = Counted::reply;
   }
+  if (answer.action == Action::drop)
+    return dropped(answer, flow->service->id, flow->backend);
+  answer.counted = to_backend ? Counted::forwarded : Counted::reply;
   answer.service = flow->service->id;
   answer.backend = flow->backend;
   return answer;

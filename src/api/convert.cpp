@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "api/figures.hpp"
 #include "planner/phases.hpp"
 
 namespace sluice::api {
@@ -10,6 +11,10 @@ namespace {
 
 std::int64_t ms(std::chrono::system_clock::time_point time) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count();
+}
+
+std::optional<std::string> known(const std::string& text) {
+  return text.empty() ? std::nullopt : std::optional(text);
 }
 
 /// Fills the counters of any view that has them.
@@ -35,9 +40,22 @@ planner::BackendKey key_of(const std::string& pool, const model::Backend& backen
   return {pool, backend.ip, backend.port.value_or(0)};
 }
 
+/// Can packets be sent there now?
+bool is_resolved(const control::State& state, const planner::BackendKey& key) {
+  const auto running = state.image.backends.find(key);
+  return running != state.image.backends.end() && running->second.resolved;
+}
+
+/// Why the way to a backend is not known.
+std::optional<std::string> problem_of(const control::State& state, const model::Backend& backend) {
+  const auto hop = state.topology.next_hops.find(backend.ip);
+  return hop == state.topology.next_hops.end() ? std::nullopt : known(hop->second.problem);
+}
+
 InterfaceStats interface_stats(const std::string& name,
-                               const std::vector<dataplane::VerdictCount>& verdicts) {
-  InterfaceStats stats{.interface = name, .verdicts = {}};
+                               const std::vector<dataplane::VerdictCount>& verdicts,
+                               const dataplane::Timing& timing) {
+  InterfaceStats stats{.interface = name, .verdicts = {}, .timing = timing_view(timing)};
   for (const auto& verdict : verdicts) {
     stats.packets += verdict.count.packets;
     stats.bytes += verdict.count.bytes;
@@ -45,10 +63,6 @@ InterfaceStats interface_stats(const std::string& name,
         {verdict.verdict, verdict.reason, verdict.count.packets, verdict.count.bytes});
   }
   return stats;
-}
-
-std::optional<std::string> known(const std::string& text) {
-  return text.empty() ? std::nullopt : std::optional(text);
 }
 
 ProgramView program_view(const planner::Program& program) {
@@ -89,11 +103,14 @@ StatsView stats_view(const model::Config& config, const dataplane::Counters& cou
       .timestamp = now_ms(),
       .totals = {},
       .tracking = {tracking.looked_up, tracking.recorded, tracking.refused, tracking.untracked},
+      .errors = packet_errors(counters),
       .interfaces = {},
       .services = {},
       .backends = {}};
   for (const auto& [name, verdicts] : counters.interfaces) {
-    view.interfaces.push_back(interface_stats(name, verdicts));
+    const auto timing = counters.timing.find(name);
+    view.interfaces.push_back(interface_stats(
+        name, verdicts, timing == counters.timing.end() ? dataplane::Timing{} : timing->second));
     view.totals.packets += view.interfaces.back().packets;
     view.totals.bytes += view.interfaces.back().bytes;
     for (const auto& verdict : verdicts)
@@ -118,8 +135,12 @@ StatsView stats_view(const model::Config& config, const dataplane::Counters& cou
       const auto traffic = traffic_of(counters.backends, key);
       set_traffic(stats, traffic);
       stats.activeConnections = traffic.active;
+      if (const auto error = unreachable_error(stats))
+        view.errors.push_back(*error);
       view.backends.push_back(std::move(stats));
     }
+  for (const auto& error : view.errors)
+    add_error(view.totals, error);
   return view;
 }
 
@@ -130,7 +151,8 @@ StatusView status_view(const model::Config& config, const control::State& state)
                   .uptimeMs = now_ms() - ms(state.started),
                   .adopted = state.adopted,
                   .drift = state.drift,
-                  .interfaces = {}};
+                  .interfaces = {},
+                  .unroutable = {}};
   for (const auto& interface : state.interfaces) {
     InterfaceStatus status{.name = interface.name,
                            .mode = interface.mode,
@@ -147,11 +169,16 @@ StatusView status_view(const model::Config& config, const control::State& state)
   for (const auto& pool : model::effective_pools(config)) {
     view.pools++;
     view.backends += static_cast<std::uint32_t>(pool.backends.size());
-    view.backendsActive += static_cast<std::uint32_t>(
-        std::ranges::count_if(pool.backends, [&](const model::Backend& backend) {
-          const auto found = state.image.backends.find(key_of(pool.name, backend));
-          return backend.enabled && found != state.image.backends.end() && found->second.resolved;
-        }));
+    for (const auto& backend : pool.backends) {
+      const auto key = key_of(pool.name, backend);
+      if (!backend.enabled)
+        continue;
+      if (is_resolved(state, key))
+        view.backendsActive++;
+      else
+        view.unroutable.push_back(
+            {.id = flat_id(key), .pool = pool.name, .problem = problem_of(state, backend)});
+    }
   }
   return view;
 }
@@ -225,16 +252,15 @@ std::vector<BackendView> backend_views(const model::EffectivePool& pool,
                      .problem = {},
                      .stats = {}};
     const auto running = state.image.backends.find(key);
-    const bool resolved = running != state.image.backends.end() && running->second.resolved;
+    const bool resolved = is_resolved(state, key);
     view.state = !backend.enabled ? BackendState::disabled
                  : !resolved      ? BackendState::unroutable
                  : backend.drain  ? BackendState::draining
                                   : BackendState::active;
     if (running != state.image.backends.end())
       view.slots = slots[running->second.id];
-    const auto hop = state.topology.next_hops.find(backend.ip);
-    if (!resolved && hop != state.topology.next_hops.end() && !hop->second.problem.empty())
-      view.problem = hop->second.problem;
+    if (!resolved)
+      view.problem = problem_of(state, backend);
     const auto traffic = traffic_of(counters.backends, key);
     set_traffic(view.stats, traffic);
     view.activeConnections = traffic.active;

@@ -137,17 +137,55 @@ struct VerdictView {
 };
 BOOST_DESCRIBE_STRUCT(VerdictView, (), (verdict, reason, packets, bytes))
 
+/// Of times, in ns.
+struct NsRange {
+  std::uint64_t fromNs = 0;
+  std::optional<std::uint64_t> belowNs;  ///< absent: without end
+};
+BOOST_DESCRIBE_STRUCT(NsRange, (), (fromNs, belowNs))
+
+struct TimingBucketView {
+  std::uint64_t fromNs = 0;
+  std::optional<std::uint64_t> belowNs;
+  std::uint64_t samples = 0;
+};
+BOOST_DESCRIBE_STRUCT(TimingBucketView, (), (fromNs, belowNs, samples))
+
+/// What packets cost in the program, of about one in a thousand. `samples`, `nanoseconds` and
+/// `buckets` only grow: the difference of two replies is what came in between.
+struct TimingView {
+  std::uint64_t samples = 0, nanoseconds = 0;
+  std::optional<double> meanNs;           ///< absent: nothing was timed yet
+  std::optional<NsRange> p50, p99;        ///< where the percentiles lie
+  std::vector<TimingBucketView> buckets;  ///< those with samples
+};
+BOOST_DESCRIBE_STRUCT(TimingView, (), (samples, nanoseconds, meanNs, p50, p99, buckets))
+
 struct InterfaceStats {
   std::string interface;
   std::uint64_t packets = 0, bytes = 0;
   std::vector<VerdictView> verdicts;
+  TimingView timing;
 };
-BOOST_DESCRIBE_STRUCT(InterfaceStats, (), (interface, packets, bytes, verdicts))
+BOOST_DESCRIBE_STRUCT(InterfaceStats, (), (interface, packets, bytes, verdicts, timing))
 
+/// `malformed` and what follows are packets that are listed in `errors`, by kind.
 struct TotalsView {
   std::uint64_t packets = 0, bytes = 0, drops = 0;
+  std::uint64_t malformed = 0, lookupFailures = 0, programErrors = 0, unreachable = 0;
 };
-BOOST_DESCRIBE_STRUCT(TotalsView, (), (packets, bytes, drops))
+BOOST_DESCRIBE_STRUCT(TotalsView, (),
+                      (packets, bytes, drops, malformed, lookupFailures, programErrors,
+                       unreachable))
+
+/// What went wrong with packets: of which kind (malformed, map-lookup, program, unreachable), why,
+/// and where.
+struct ErrorView {
+  std::string kind, reason, cause;
+  std::optional<std::string> interface, pool, backend;
+  std::uint64_t packets = 0;
+};
+BOOST_DESCRIBE_STRUCT(ErrorView, (), (kind, reason, cause, interface, pool, backend, packets))
 
 struct ServiceStats {
   std::string name;
@@ -186,11 +224,13 @@ struct StatsView {
   std::int64_t timestamp = 0;  ///< ms since the epoch
   TotalsView totals;
   TrackingView tracking;
+  std::vector<ErrorView> errors;  ///< those that occurred
   std::vector<InterfaceStats> interfaces;
   std::vector<ServiceStats> services;
   std::vector<BackendStats> backends;
 };
-BOOST_DESCRIBE_STRUCT(StatsView, (), (timestamp, totals, tracking, interfaces, services, backends))
+BOOST_DESCRIBE_STRUCT(StatsView, (),
+                      (timestamp, totals, tracking, errors, interfaces, services, backends))
 
 struct InterfaceStatus {
   std::string name;
@@ -204,6 +244,13 @@ struct InterfaceStatus {
 BOOST_DESCRIBE_STRUCT(InterfaceStatus, (),
                       (name, mode, attached, programId, programVersion, outdated, problem))
 
+/// An enabled backend that nothing can be sent to.
+struct UnroutableView {
+  std::string id, pool;
+  std::optional<std::string> problem;
+};
+BOOST_DESCRIBE_STRUCT(UnroutableView, (), (id, pool, problem))
+
 struct StatusView {
   std::string version;
   std::uint64_t generation = 0;
@@ -212,10 +259,11 @@ struct StatusView {
   std::string drift;
   std::vector<InterfaceStatus> interfaces;
   std::uint32_t services = 0, pools = 0, backends = 0, backendsActive = 0;
+  std::vector<UnroutableView> unroutable;
 };
 BOOST_DESCRIBE_STRUCT(StatusView, (),
                       (version, generation, startedMs, uptimeMs, adopted, drift, interfaces,
-                       services, pools, backends, backendsActive))
+                       services, pools, backends, backendsActive, unroutable))
 
 enum class LinkState { up, down };
 BOOST_DESCRIBE_ENUM(LinkState, up, down)

@@ -66,6 +66,11 @@ std::string format_rate(double per_second, std::string_view unit) {
   return in_units(std::max(per_second, 0.0), 1000, units) + std::string(unit);
 }
 
+std::string format_nanoseconds(double value) {
+  static constexpr std::array<std::string_view, 4> units{" ns", " us", " ms", " s"};
+  return in_units(std::max(value, 0.0), 1000, units);
+}
+
 std::string format_share(double part, double whole) {
   if (whole <= 0)
     return "-";

@@ -15,6 +15,8 @@ std::string format_count(std::uint64_t value);
 std::string format_bytes(std::uint64_t value);
 /// A rate in powers of 1000, `unit` after it: `0 bit/s`, `950 bit/s`, `1.25 Gbit/s`.
 std::string format_rate(double per_second, std::string_view unit);
+/// Nanoseconds, or the unit above of which there is at least one: `87 ns`, `1.02 us`, `3.40 ms`.
+std::string format_nanoseconds(double value);
 /// `part` of `whole` in percent: `33.3%`; `<0.1%` and `>99.9%` where rounding would lie; `-` of
 /// nothing.
 std::string format_share(double part, double whole);

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "cli/format.hpp"
+#include "cli/timing.hpp"
 
 namespace sluice::cli {
 
@@ -59,6 +60,12 @@ std::string or_unknown(View version) {
   return version ? version.text() : "unknown";
 }
 
+/// Where an error occurred: a backend, an interface, or nowhere in particular.
+std::string place_of(View error) {
+  const auto backend = error["backend"].text();
+  return or_dash(backend.empty() ? error["interface"].text() : backend);
+}
+
 /// A mode with what is wrong with the interface, if anything.
 Tone tone_of_state(std::string_view state) {
   if (state == "active" || state == "up")
@@ -101,6 +108,12 @@ std::string render_status(View status, bool colour) {
              : Cell(or_dash(interface["programVersion"].text())),
          Cell(interface["problem"].text(), Tone::bad)});
   }
+  Table unroutable{"UNROUTABLE", "POOL", "PROBLEM"};
+  for (const View backend : status["unroutable"].items())
+    unroutable.add({Cell(backend["id"].text(), Tone::bad), backend["pool"].text(),
+                    or_dash(backend["problem"].text())});
+  if (!unroutable.empty())
+    text += "\n" + unroutable.render(colour);
   if (interfaces.empty())
     return text + "no interface is attached; see: sluicectl attach --help\n";
   return text + "\n" + interfaces.render(colour);
@@ -127,6 +140,13 @@ std::string render_stats(View stats, bool colour) {
                     format_bytes(verdict["bytes"].number())});
     }
 
+  auto timing = timing_table({}, stats);
+
+  Table errors{"ERROR", "WHERE", ">PACKETS", "CAUSE"};
+  for (const View error : stats["errors"].items())
+    errors.add({Cell(error["kind"].text(), Tone::bad), place_of(error), count_of(error, "packets"),
+                error["cause"].text()});
+
   Table services{"SERVICE",      "VIP",     "POOL",    ">PACKETS", ">BYTES",     ">REPLIES",
                  ">REPLY BYTES", ">OPENED", ">CLOSED", ">DROPPED", ">UNRESOLVED"};
   for (const View service : stats["services"].items()) {
@@ -149,7 +169,7 @@ std::string render_stats(View stats, bool colour) {
     backends.add(std::move(row));
   }
 
-  for (const auto* table : {&verdicts, &services, &backends})
+  for (const auto* table : {&errors, &verdicts, &timing, &services, &backends})
     if (!table->empty())
       text += (text.empty() ? "" : "\n") + table->render(colour);
   return text;

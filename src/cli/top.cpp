@@ -4,6 +4,7 @@
 #include <ostream>
 
 #include "cli/format.hpp"
+#include "cli/timing.hpp"
 
 namespace sluice::cli {
 
@@ -106,8 +107,12 @@ std::string render_rates(const boost::json::value& before, const boost::json::va
   const View was(before), is(after);
   const auto ms = is["timestamp"].number() - was["timestamp"].number();
   const double seconds = ms == 0 ? 1 : static_cast<double>(ms) / 1000;
-  return services_table(was, is, seconds, colour) + "\n" +
-         backends_table(was, is, seconds, colour) + "\n" + verdicts_table(was, is, seconds, colour);
+  auto text = services_table(was, is, seconds, colour) + "\n" +
+              backends_table(was, is, seconds, colour) + "\n" +
+              verdicts_table(was, is, seconds, colour);
+  if (const auto timing = timing_table(was, is); !timing.empty())
+    text += "\n" + timing.render(colour);
+  return text;
 }
 
 Exit top(Session& session, unsigned count) {

@@ -2,6 +2,7 @@
 // memory.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -40,10 +41,21 @@ struct TrackingCount {
   std::uint64_t untracked = 0;  ///< packets of flows that are to be tracked in full and are not
 };
 
+/// What packets cost in the program on an interface, of about one in a thousand.
+struct Timing {
+  std::uint64_t nanoseconds = 0;  ///< of all that were timed
+  /// Packets by time: the first of 0 and 1 ns, number n of 2^n ns and less than twice that, the
+  /// last of all that took longer.
+  std::array<std::uint64_t, 32> buckets{};
+};
+
 /// Summed over all CPUs, since the maps were made.
 struct Counters {
   std::map<std::string, std::vector<VerdictCount>>
-      interfaces;  ///< attached ones, by name; only counts above zero
+      interfaces;                        ///< attached ones, by name; only counts above zero
+  std::map<std::string, Timing> timing;  ///< attached interfaces, by name
+  /// Packets aborted on a CPU that has no counters: in none of the others.
+  std::uint64_t uncounted = 0;
   std::map<planner::ServiceKey, Traffic> services;
   std::map<planner::BackendKey, Traffic> backends;
   TrackingCount tracking;

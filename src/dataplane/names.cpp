@@ -33,6 +33,7 @@ constexpr std::array<std::string_view, SL_REASON_COUNT> reasons{
     "denied",
     "connection-limit",
     "rate-limited",
+    "missing-interface",
     "nat",
     "nat-reply",
     "dsr-l2",
@@ -41,10 +42,29 @@ constexpr std::array<std::string_view, SL_REASON_COUNT> reasons{
     "icmp-error",
     "echo",
     "too-big-told",
+    "missing-backend",
+    "table-bound",
     "bug",
 };
 static_assert(reasons[SL_REASON_NAT] == "nat" && reasons[SL_REASON_NO_BACKEND] == "no-backend" &&
               reasons[SL_REASON_BUG] == "bug");
+
+struct Error {
+  sl_reason reason;
+  PacketError error;
+};
+constexpr Error errors[] = {
+    {SL_REASON_TRUNCATED, {"malformed", "shorter than its headers say"}},
+    {SL_REASON_MALFORMED, {"malformed", "header fields that contradict each other"}},
+    {SL_REASON_MISSING_BACKEND,
+     {"map-lookup", "backend_pool has no entry with the id that a slot or a flow names"}},
+    {SL_REASON_MISSING_INTERFACE,
+     {"map-lookup", "tx_ports has no entry for the interface that the packet was to leave by"}},
+    {SL_REASON_TABLE_BOUND,
+     {"program", "aborted: the table of the service's pool lies outside of the slots"}},
+    {SL_REASON_BUG,
+     {"program", "aborted: a bound that holds by the program's own doing did not hold"}},
+};
 
 }  // namespace
 
@@ -54,6 +74,15 @@ std::string_view verdict_name(std::size_t verdict) {
 
 std::string_view reason_name(std::size_t reason) {
   return reason < reasons.size() ? reasons[reason] : "unknown";
+}
+
+std::optional<PacketError> error_of(std::string_view verdict, std::string_view reason) {
+  for (const auto& one : errors)
+    if (reasons[one.reason] == reason)
+      return one.error;
+  if (verdict == "aborted" || verdict == "unknown")
+    return PacketError{"program", "ended in a way that this daemon does not know"};
+  return {};
 }
 
 }  // namespace sluice::dataplane

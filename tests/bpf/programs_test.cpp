@@ -2,12 +2,14 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 
 #include <algorithm>
 #include <cctype>
 #include <filesystem>
 #include <set>
 
+#include "abi.h"
 #include "dataplane/xdp/program.hpp"
 #include "packet.hpp"
 
@@ -81,6 +83,38 @@ TEST(BackendDecap, LeavesEverythingElseAlone) {
     const Bytes cut(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size));
     EXPECT_TRUE(decap(cut) == cut) << "cut to " << size;
   }
+}
+
+TEST(Programs, APacketOnACpuWithoutCountersIsAbortedAndCountedAllTheSame) {
+  cpu_set_t before, last;
+  ASSERT_EQ(sched_getaffinity(0, sizeof before, &before), 0);
+  int cpu = CPU_SETSIZE - 1;
+  while (!CPU_ISSET(cpu, &before))
+    cpu--;
+  if (cpu == 0)
+    GTEST_SKIP() << "there is one CPU only";
+  CPU_ZERO(&last);
+  CPU_SET(cpu, &last);
+  // As it is declared, with an entry for one CPU.
+  const Object loaded(SLUICE_BPF_OBJECTS "/xdp_lb.bpf.o");
+  ASSERT_NE(loaded.object, nullptr);
+  ASSERT_EQ(bpf_object__load(loaded.object), 0);
+  const auto frame = Packet().ether(a, b).ip("192.0.2.1", "10.0.0.100").udp(1, 80).bytes();
+  LIBBPF_OPTS(bpf_test_run_opts, options);
+  options.data_in = frame.data();
+  options.data_size_in = static_cast<std::uint32_t>(frame.size());
+  options.repeat = 3;
+  const auto* program = bpf_object__find_program_by_name(loaded.object, "xdp_lb");
+  ASSERT_EQ(sched_setaffinity(0, sizeof last, &last), 0);
+  const int error = bpf_prog_test_run_opts(bpf_program__fd(program), &options);
+  sched_setaffinity(0, sizeof before, &before);
+  ASSERT_EQ(error, 0);
+  EXPECT_EQ(options.retval, static_cast<std::uint32_t>(XDP_ABORTED));
+  sl_control control{};
+  const std::uint32_t zero = 0;
+  const auto* map = bpf_object__find_map_by_name(loaded.object, ".bss.control");
+  ASSERT_EQ(bpf_map_lookup_elem(bpf_map__fd(map), &zero, &control), 0);
+  EXPECT_EQ(control.uncounted, 3u);
 }
 
 /// Every object of every compiler that we build with.

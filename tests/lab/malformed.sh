@@ -39,6 +39,8 @@ after=$(verdicts)
 holds 'the malformed ones were counted as what they are' "$after" \
   '[.["pass malformed"], .["pass truncated"], .["pass not-ours"], .["pass not-ip"], .["pass fragment"], .["drop extension-chain"]]
    | all(. > 0)'
+holds 'they are one figure' "$(get stats)" \
+  '.totals.malformed == ([.interfaces[].verdicts[] | select(.reason == "truncated" or .reason == "malformed") | .packets] | add)'
 holds 'and the frames were seen' "$after" \
   '([.[]] | add) - ([$before[]] | add) >= $frames' --argjson before "$before" --argjson frames "$((sent * 99 / 100))"
 is 'the program aborted none' "$(jq '[to_entries[] | select(.key | startswith("aborted")) | .value] | add // 0' <<<"$after")" 0

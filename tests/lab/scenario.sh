@@ -11,6 +11,7 @@ PREFIX=t$(basename "$0" .sh | tr -cd a-z | cut -c1-9)
 DIR=$LAB_RUN/$PREFIX
 VIP4=10.0.0.100 VIP6=fd00:100::100
 failures=0
+undo=: # what must be taken back on the machine itself, however the scenario ends
 
 lab() { "$root/lab/lab" "$1" --prefix "$PREFIX" "${@:2}"; }
 lb() { lab exec lb "$@"; }
@@ -30,6 +31,7 @@ status() { cat "$DIR/status"; }
 finish() {
   local code=$?
   trap '' INT TERM HUP
+  $undo || code=1
   if [ "$code" != 0 ] || [ "$failures" != 0 ]; then
     echo "--- the end of sluiced's log:"
     tail -n 20 "$DIR/sluiced.log" 2>/dev/null || true

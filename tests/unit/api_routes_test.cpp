@@ -167,6 +167,10 @@ TEST_F(Routes, StatusAndStatsTellWhatRuns) {
   EXPECT_EQ(status.at("backends"), 2);
   EXPECT_EQ(status.at("backendsActive"), 1);
   EXPECT_EQ(status.at("interfaces").at(0).at("attached"), true);
+  ASSERT_EQ(status.at("unroutable").as_array().size(), 1u);
+  EXPECT_EQ(status.at("unroutable").at(0).at("id"), "10.0.1.12");
+  EXPECT_THAT(std::string(status.at("unroutable").at(0).at("problem").as_string()),
+              HasSubstr("does not answer ARP"));
   send("GET", "backends/10.0.1.12");
   EXPECT_EQ(answer(200).at("state"), "unroutable");
   EXPECT_THAT(std::string(answer(200).at("problem").as_string()), HasSubstr("does not answer ARP"));
@@ -176,6 +180,68 @@ TEST_F(Routes, StatusAndStatsTellWhatRuns) {
   EXPECT_EQ(stats.at("totals").at("drops"), 2);
   EXPECT_EQ(stats.at("backends").at(0).at("packets"), 17);
   EXPECT_EQ(stats.at("interfaces").at(0).at("verdicts").as_array().size(), 2u);
+}
+
+TEST_F(Routes, StatsTellWhatWentWrongWithItsCauseAndWhere) {
+  put_web();
+  const planner::BackendKey key{"default", IpAddress::parse("10.0.1.12").value(), 0};
+  dataplane.counted.backends[key].unresolved = 5;
+  dataplane.counted.interfaces["eth0"] = {{"pass", "truncated", {3, 90}},
+                                          {"pass", "malformed", {4, 240}},
+                                          {"drop", "missing-interface", {6, 360}},
+                                          {"drop", "unresolved", {5, 300}},
+                                          {"aborted", "missing-backend", {7, 420}},
+                                          {"aborted", "table-bound", {8, 480}},
+                                          {"tx", "nat", {100, 6000}}};
+  dataplane.counted.uncounted = 9;
+  send("GET", "stats");
+  const auto stats = answer(200);
+  const auto& totals = stats.at("totals");
+  EXPECT_EQ(totals.at("malformed"), 7);
+  EXPECT_EQ(totals.at("lookupFailures"), 6 + 7 + 9);
+  EXPECT_EQ(totals.at("programErrors"), 8);
+  EXPECT_EQ(totals.at("unreachable"), 5);
+  std::map<std::string, json::object> errors;
+  for (const auto& one : stats.at("errors").as_array())
+    errors[std::string(one.at("reason").as_string())] = one.as_object();
+  ASSERT_EQ(errors.size(), 7u);
+  EXPECT_EQ(errors["unresolved"].at("backend"), "10.0.1.12");
+  EXPECT_EQ(errors["unresolved"].at("kind"), "unreachable");
+  EXPECT_FALSE(errors["unresolved"].contains("interface"));
+  EXPECT_EQ(errors["missing-backend"].at("interface"), "eth0");
+  EXPECT_EQ(errors["missing-backend"].at("packets"), 7);
+  EXPECT_THAT(std::string(errors["missing-backend"].at("cause").as_string()),
+              HasSubstr("backend_pool"));
+  EXPECT_FALSE(errors["missing-counters"].contains("interface"));
+}
+
+TEST_F(Routes, StatsTellHowLongPacketsTake) {
+  put_web();
+  dataplane.counted.interfaces["eth0"] = {{"tx", "nat", {200000, 1}}};
+  auto& timing = dataplane.counted.timing["eth0"];
+  timing.buckets[0] = 1;   // 0 and 1 ns
+  timing.buckets[5] = 97;  // 32 to 63
+  timing.buckets[6] = 1;   // 64 to 127
+  timing.buckets[31] = 1;  // beyond two seconds
+  timing.nanoseconds = 4700;
+  send("GET", "stats");
+  const auto one = answer(200).at("interfaces").at(0).at("timing");
+  EXPECT_EQ(one.at("samples"), 100);
+  EXPECT_EQ(one.at("nanoseconds"), 4700);
+  EXPECT_EQ(one.at("meanNs"), 47.0);
+  EXPECT_EQ(one.at("p50"), (json::object{{"fromNs", 32}, {"belowNs", 64}}));
+  EXPECT_EQ(one.at("p99"), (json::object{{"fromNs", 64}, {"belowNs", 128}}));
+  ASSERT_EQ(one.at("buckets").as_array().size(), 4u);
+  EXPECT_EQ(one.at("buckets").at(0), (json::object{{"fromNs", 0}, {"belowNs", 2}, {"samples", 1}}));
+  EXPECT_EQ(one.at("buckets").at(3),
+            (json::object{{"fromNs", std::uint64_t{1} << 31}, {"samples", 1}}))
+      << "the last one has no end";
+  dataplane.counted.timing.clear();
+  send("GET", "stats");
+  const auto none = answer(200).at("interfaces").at(0).at("timing");
+  EXPECT_EQ(none.at("samples"), 0);
+  EXPECT_FALSE(none.as_object().contains("meanNs")) << "nothing was timed: there is no mean";
+  EXPECT_FALSE(none.as_object().contains("p99"));
 }
 
 TEST_F(Routes, HistorySaysWhoAndWhy) {

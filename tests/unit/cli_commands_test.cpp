@@ -234,6 +234,25 @@ TEST_F(Commands, StatusAndStatsAreTables) {
     EXPECT_THAT(out.str(), HasSubstr(text));
 }
 
+TEST_F(Commands, ErrorsAndTimesAreShownWithTheirCauseAndPlace) {
+  reply.body = R"({"totals": {"packets": 9, "bytes": 1, "drops": 2},
+    "errors": [{"kind": "map-lookup", "reason": "missing-interface", "cause": "tx_ports has no entry", "interface": "eth0", "packets": 3},
+               {"kind": "unreachable", "reason": "unresolved", "cause": "no answer", "pool": "p", "backend": "p/10.0.1.12", "packets": 4}],
+    "interfaces": [{"interface": "eth0", "packets": 9, "verdicts": [],
+      "timing": {"samples": 4, "nanoseconds": 6000, "buckets": [
+        {"fromNs": 64, "belowNs": 128, "samples": 3}, {"fromNs": 4096, "belowNs": 8192, "samples": 1}]}},
+      {"interface": "eth1", "packets": 0, "verdicts": [], "timing": {"samples": 0, "nanoseconds": 0, "buckets": []}}]})";
+  EXPECT_EQ(run({"stats"}), Exit::ok);
+  EXPECT_THAT(out.str(), testing::ContainsRegex("map-lookup +eth0 +3 +tx_ports has no entry"));
+  EXPECT_THAT(out.str(), testing::ContainsRegex("unreachable +p/10.0.1.12 +4 +no answer"));
+  EXPECT_THAT(out.str(), testing::ContainsRegex("eth0 +4 +1.50 us +< 128 ns +< 8.19 us"));
+  EXPECT_THAT(out.str(), testing::Not(HasSubstr("eth1"))) << "nothing was timed there";
+  reply.body =
+      R"({"version": "1", "unroutable": [{"id": "p/10.0.1.12", "pool": "p", "problem": "does not answer ARP"}]})";
+  EXPECT_EQ(run({"status"}), Exit::ok);
+  EXPECT_THAT(out.str(), testing::ContainsRegex("p/10.0.1.12 +p +does not answer ARP"));
+}
+
 TEST_F(Commands, AReplyThatIsNoJsonIsNoSuccess) {
   reply = {200, "<html>"};
   EXPECT_EQ(run({"status"}), Exit::internal);

@@ -1,9 +1,13 @@
 // Numbers and tables on a terminal: readable, and never steered by what a configuration contains.
 #include "cli/format.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <boost/json.hpp>
+
 #include "cli/client.hpp"
+#include "cli/timing.hpp"
 
 namespace sluice::cli {
 namespace {
@@ -24,6 +28,9 @@ TEST(Format, BytesRatesAndSharesSayTheirUnit) {
   EXPECT_EQ(format_rate(0, "bit/s"), "0 bit/s");
   EXPECT_EQ(format_rate(1.25e9, "bit/s"), "1.25 Gbit/s");
   EXPECT_EQ(format_rate(-5, "pps"), "0 pps");
+  EXPECT_EQ(format_nanoseconds(86.6), "87 ns");
+  EXPECT_EQ(format_nanoseconds(1020), "1.02 us");
+  EXPECT_EQ(format_nanoseconds(3.4e6), "3.40 ms");
   EXPECT_EQ(format_share(1, 3), "33.3%");
   EXPECT_EQ(format_share(1, 100000), "<0.1%") << "little is not nothing";
   EXPECT_EQ(format_share(99999, 100000), ">99.9%") << "nearly all is not all";
@@ -81,6 +88,26 @@ TEST(Address, SegmentsOfAPathAreEncoded) {
   EXPECT_EQ(percent_encode("[fd00::1]:80"), "%5Bfd00::1%5D:80");
   EXPECT_EQ(percent_encode("a b/ü"), "a%20b%2F%C3%BC");
   EXPECT_EQ(percent_encode("a-Z_0.9~"), "a-Z_0.9~");
+}
+
+TEST(Timing, BetweenTwoRepliesOnlyWhatCameInBetweenCounts) {
+  // A slow start long ago must not stay in the figures for ever.
+  const auto reply = [](int fast, int slow, int nanoseconds) {
+    return boost::json::parse(
+        R"({"interfaces": [{"interface": "eth0", "timing": {"nanoseconds": )" +
+        std::to_string(nanoseconds) + R"(, "buckets": [
+          {"fromNs": 16, "belowNs": 32, "samples": )" +
+        std::to_string(fast) + R"(}, {"fromNs": 1048576, "samples": )" + std::to_string(slow) +
+        "}]}}]}");
+  };
+  const auto before = reply(100, 50, 90'000'000), after = reply(300, 50, 90'005'000);
+  const auto table = timing_table(View(before), View(after)).render(false);
+  EXPECT_THAT(table, testing::ContainsRegex("eth0 +200 +25 ns +< 32 ns +< 32 ns\n"));
+  EXPECT_TRUE(timing_table(View(after), View(after)).empty()) << "nothing came in between";
+  const auto all = timing_table({}, View(before)).render(false);
+  EXPECT_THAT(all, testing::ContainsRegex("eth0 +150 +600 us +< 32 ns +>= 1.05 ms\n"));
+  const auto anew = reply(1, 0, 20);
+  EXPECT_TRUE(timing_table(View(after), View(anew)).empty()) << "counted anew: no difference";
 }
 
 }  // namespace

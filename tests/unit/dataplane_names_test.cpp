@@ -1,6 +1,7 @@
 // The words that stand for verdicts and reasons on the wire.
 #include "dataplane/names.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <set>
@@ -37,6 +38,21 @@ TEST(Names, VerdictsAreTheKernelsActions) {
   EXPECT_EQ(verdict_name(3), "tx");
   EXPECT_EQ(verdict_name(4), "redirect");
   EXPECT_EQ(verdict_name(5), "unknown");
+}
+
+TEST(Names, ErrorsAreOfAKindAndSayTheirCause) {
+  EXPECT_EQ(error_of("pass", "truncated")->kind, "malformed");
+  EXPECT_EQ(error_of("pass", "malformed")->kind, "malformed");
+  EXPECT_EQ(error_of("aborted", "missing-backend")->kind, "map-lookup");
+  EXPECT_THAT(std::string(error_of("drop", "missing-interface")->cause),
+              testing::HasSubstr("tx_ports"));
+  EXPECT_EQ(error_of("aborted", "table-bound")->kind, "program");
+  EXPECT_EQ(error_of("aborted", "bug")->kind, "program");
+  EXPECT_EQ(error_of("aborted", "unknown")->kind, "program")
+      << "a program that is newer than the daemon may abort for reasons of its own";
+  for (const char* reason : {"not-ours", "no-backend", "unresolved", "denied", "rate-limited"})
+    EXPECT_FALSE(error_of("drop", reason)) << reason;
+  EXPECT_FALSE(error_of("tx", "nat"));
 }
 
 }  // namespace sluice::dataplane

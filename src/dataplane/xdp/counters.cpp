@@ -52,6 +52,18 @@ std::vector<VerdictCount> verdicts_of(const Maps& maps, std::uint32_t slot) {
   return verdicts;
 }
 
+Timing timing_of(const Maps& maps, std::uint32_t slot) {
+  static_assert(std::tuple_size_v<decltype(Timing::buckets)> == SL_TIMING_BUCKETS);
+  Timing total;
+  for (const auto& stats : maps.stats()) {
+    const auto& timing = stats.timing[slot];
+    total.nanoseconds += load(timing.nanoseconds);
+    for (std::size_t i = 0; i < SL_TIMING_BUCKETS; i++)
+      total.buckets[i] += load(timing.bucket[i]);
+  }
+  return total;
+}
+
 TrackingCount tracking_of(const Maps& maps) {
   TrackingCount total;
   for (const auto& stats : maps.stats()) {
@@ -68,8 +80,11 @@ TrackingCount tracking_of(const Maps& maps) {
 Counters read_counters(const Maps& maps, const std::map<std::string, std::uint32_t>& interfaces) {
   Counters counters;
   counters.tracking = tracking_of(maps);
-  for (const auto& [name, slot] : interfaces)
+  counters.uncounted = load(maps.control().uncounted);
+  for (const auto& [name, slot] : interfaces) {
     counters.interfaces.emplace(name, verdicts_of(maps, slot));
+    counters.timing.emplace(name, timing_of(maps, slot));
+  }
   for (const auto& [key, service] : read_services(maps))
     counters.services.emplace(key, sum(maps, [&](const sl_stats& stats) -> const sl_traffic& {
                                 return stats.service[service.id];
@@ -118,8 +133,10 @@ bool clear_service(const Maps& maps, std::uint32_t id) {
 }
 
 void clear_interface(const Maps& maps, std::uint32_t slot) {
-  for (auto& stats : maps.stats())
+  for (auto& stats : maps.stats()) {
     std::memset(&stats.verdict[slot], 0, sizeof stats.verdict[slot]);
+    stats.timing[slot] = {};
+  }
 }
 
 }  // namespace sluice::dataplane::xdp
