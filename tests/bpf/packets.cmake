@@ -3,7 +3,7 @@ sluice_kernel_test(packets SOURCES packet.cpp loader_fixture.cpp packets_fixture
                                    packets_ports_test.cpp packets_property_test.cpp packets_too_big_test.cpp
                                    packets_tracking_test.cpp packets_transition_test.cpp
                    USES dataplane_xdp planner transition)
-sluice_kernel_test(programs SOURCES packet.cpp programs_test.cpp USES base LIBRARIES PkgConfig::LIBBPF)
+sluice_kernel_test(programs SOURCES older_kernels_test.cpp packet.cpp programs_test.cpp USES base LIBRARIES PkgConfig::LIBBPF)
 target_compile_definitions(kernel_programs PRIVATE SLUICE_BPF_OBJECTS="${PROJECT_BINARY_DIR}/bpf"
                                                    SLUICE_BPF_SOURCES="${PROJECT_SOURCE_DIR}/bpf")
 add_dependencies(kernel_programs sluice_bpf_objects)
