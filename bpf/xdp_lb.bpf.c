@@ -53,15 +53,12 @@ stage int deliver_fast(struct xdp_md *ctx, struct packet *packet, struct sl_stat
 	return likely(end == GO_ON) ? deliver(ctx, packet, stats) : end;
 }
 
-/* What the fast paths leave over, from the start; parse_slow asks for access itself. Returns the packet's end. */
-separate int deliver_slow(struct xdp_md *ctx)
+/* What the fast paths leave over, from the start; parse_slow asks for access itself. Returns the packet's end. Not separate:
+ * the calls below it go as deep as the stack of 512 bytes allows, of which Linux 6.1 counts 32 for the smallest function. */
+stage int deliver_slow(struct xdp_md *ctx, struct sl_stats *stats)
 {
-	struct sl_stats *stats = my_stats();
-	int end, quotes = 0; /* an error that is about a service's flow */
-
-	if (!stats)
-		return BUG;
 	struct packet *packet = (struct packet *)stats->slow;
+	int end, quotes = 0; /* an error that is about a service's flow */
 
 	*packet = (struct packet){.bytes = frame_length(ctx)};
 	end = parse_slow(ctx, packet);
@@ -110,7 +107,7 @@ int xdp_lb(struct xdp_md *ctx)
 		}
 	}
 	if (unlikely(end == PARSE_SLOWLY))
-		end = deliver_slow(ctx);
+		end = deliver_slow(ctx, stats);
 	__u64 packets = count_verdict(stats, end, packet.bytes);
 
 	if (unlikely(!(packets & (SL_TIMED_EVERY - 1)) || stats->clock.started))

@@ -15,6 +15,8 @@ class Twin {
   virtual ~Twin() = default;
   virtual void load(const reference::World& world, const Contents& contents) = 0;
   virtual void set_time(std::uint32_t now) = 0;
+  /// Can it be given this frame? What it cannot is left out for all.
+  virtual bool takes(const reference::Frame& frame) const = 0;
   virtual reference::Outcome run(const reference::Frame& frame) = 0;
   /// What of its memory is not as the host program's has become; empty if all is.
   virtual std::string compare_memory() = 0;

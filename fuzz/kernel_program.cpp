@@ -5,9 +5,11 @@
 #include <net/if.h>
 #include <sched.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 #include <stdexcept>
 
 #include "host/program.h"
@@ -38,6 +40,31 @@ Prefix prefix_of(const AccessEntry& entry) {
   return prefix;
 }
 
+/// Metadata before a frame: Linux 6.1 takes 32 bytes of it at most, later kernels take more.
+constexpr std::size_t short_metadata = 32;
+
+/// Can frames of a test run stand behind so much metadata? Asked with a program that passes all.
+bool takes_metadata(std::size_t size) {
+  const bpf_insn pass[] = {
+      {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = XDP_PASS},
+      {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}};
+  const int fd = bpf_prog_load(BPF_PROG_TYPE_XDP, "pass", "GPL", pass, std::size(pass), nullptr);
+  if (fd < 0)
+    fail("a program that passes everything");
+  std::vector<std::uint8_t> frame(size + 64);
+  xdp_md context{};
+  context.data = static_cast<__u32>(size);
+  context.data_end = static_cast<__u32>(frame.size());
+  LIBBPF_OPTS(bpf_test_run_opts, options);
+  options.data_in = frame.data();
+  options.data_size_in = static_cast<__u32>(frame.size());
+  options.ctx_in = &context;
+  options.ctx_size_in = sizeof context;
+  const bool taken = bpf_prog_test_run_opts(fd, &options) == 0;
+  close(fd);
+  return taken;
+}
+
 }  // namespace
 
 KernelProgram::KernelProgram(const std::string& object_file) : in_(4096), out_(4096) {
@@ -46,6 +73,8 @@ KernelProgram::KernelProgram(const std::string& object_file) : in_(4096), out_(4
   CPU_SET(0, &first);
   if (sched_setaffinity(0, sizeof first, &first) != 0)
     fail("CPU 0 is not to be had");
+  if (!takes_metadata(longest_metadata_))
+    longest_metadata_ = short_metadata;
   for (unsigned i = 0; i < interfaces; i++) {
     auto* object = bpf_object__open_file(object_file.c_str(), nullptr);
     if (!object)
@@ -153,6 +182,11 @@ void KernelProgram::load(const World& world, const Contents& contents) {
 
 void KernelProgram::set_time(std::uint32_t now) {
   *const_cast<volatile __u32*>(&memory<sl_control>(".bss.control")->epoch) = now;
+}
+
+bool KernelProgram::takes(const Frame& frame) const {
+  // No test run takes a frame without a whole Ethernet header.
+  return frame.bytes.size() >= 14 && HOST_HEADROOM - frame.headroom <= longest_metadata_;
 }
 
 Outcome KernelProgram::run(const Frame& frame) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "comparison.hpp"
+#include "host/program.h"
 
 struct bpf_object;
 
@@ -22,6 +23,7 @@ class KernelProgram : public Twin {
 
   void load(const reference::World& world, const Contents& contents) override;
   void set_time(std::uint32_t now) override;
+  bool takes(const reference::Frame& frame) const override;
   reference::Outcome run(const reference::Frame& frame) override;
   std::string compare_memory() override;
 
@@ -44,6 +46,7 @@ class KernelProgram : public Twin {
   std::map<std::string, Memory> memory_;
   std::vector<std::pair<reference::AccessEntry, int>> access_;
   std::vector<std::uint8_t> in_, out_;
+  std::size_t longest_metadata_ = HOST_HEADROOM;
 };
 
 }  // namespace sluice::fuzz

@@ -4,6 +4,9 @@
  * has two entries in nat_flows, each found by the addresses and ports with which a packet arrives: the client's packet by
  * (client, VIP), the backend's by (backend, our source). The reply's entry is inserted first and only if there is none:
  * owning it is owning the source port.
+ *
+ * Linux 6.1 takes keys and values for a map from the stack or out of another map, and not out of memory that came as an
+ * argument: the separate functions here copy such a key, or find draft and key for themselves.
  */
 #ifndef SLUICE_FLOW_LRU_H
 #define SLUICE_FLOW_LRU_H
@@ -131,7 +134,8 @@ separate int forget_flow(struct sl_flow_key *key, struct sl_flow *flow)
 		opposite_key(&other, flow, key->protocol, key->ipv6);
 		bpf_map_delete_elem(&nat_flows, &other);
 	}
-	bpf_map_delete_elem(&nat_flows, key);
+	other = *key;
+	bpf_map_delete_elem(&nat_flows, &other);
 	return 0;
 }
 
@@ -187,22 +191,37 @@ separate int is_claimed_in_table(struct sl_flow_key *key)
 					  bpf_ntohs(key->destination_port)), &reply);
 }
 
+/* What a new flow is made of, one for each CPU: the stack has no room for it. */
+struct draft {
+	struct sl_flow_key reply_key;
+	struct sl_flow entry; /* first the reply's, then the client's */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct draft);
+} drafts SEC(".maps");
+
 #define PRESERVE 1 /* the client's port is the source port */
 #define SHARED 2   /* ports are given by nat4.h as well: see claim_port4 */
 
-/* Claims a source port by inserting the reply's entry. GO_ON, or an end. */
-separate int claim_port(struct sl_flow_key *reply_key, struct sl_flow *reply, __u64 hash, int how)
+/* Claims a source port by inserting the reply's entry, which is drafted but for the port. GO_ON, or an end. */
+separate int claim_port(__u64 hash, int how)
 {
 	__u32 ports = SL_NAT_LAST_PORT - SL_NAT_FIRST_PORT + 1;
-	__u32 start = (__u32)hash % ports, step = (__u32)(hash >> 32) % (ports - 1) + 1;
+	__u32 start = (__u32)hash % ports, step = (__u32)(hash >> 32) % (ports - 1) + 1, zero = 0;
+	struct draft *draft = bpf_map_lookup_elem(&drafts, &zero);
 
-	if (!reply_key || !reply)
+	if (!draft)
 		return BUG;
-	for (int i = 0; i < PORT_TRIES; i++) {
-		if (!(how & PRESERVE)) {
+	struct sl_flow_key *reply_key = &draft->reply_key;
+	struct sl_flow *reply = &draft->entry;
+
+	for (int i = 0; i < PORT_TRIES; i++, start = (start + step) % ports) {
+		if (!(how & PRESERVE))
 			reply_key->destination_port = bpf_htons(SL_NAT_FIRST_PORT + start);
-			start = (start + step) % ports;
-		}
 		set_sums(reply, reply_key);
 		long refused = bpf_map_update_elem(&nat_flows, reply_key, reply, BPF_NOEXIST);
 
@@ -228,27 +247,18 @@ separate int claim_port(struct sl_flow_key *reply_key, struct sl_flow *reply, __
 	return DROP(NO_PORT);
 }
 
-/* What a new flow is made of, one for each CPU: the stack has no room for it. */
-struct draft {
-	struct sl_flow_key reply_key;
-	struct sl_flow entry; /* first the reply's, then the client's */
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct draft);
-} drafts SEC(".maps");
-
-/* Makes both entries of a new flow. GO_ON, or an end; *chosen is the backend in either case, 0 if none was. */
-separate int new_flow(struct xdp_md *ctx, struct packet *packet, struct sl_flow_key *key, __u32 *chosen)
+/* Makes both entries of a new flow, whose key is in this CPU's scratch. GO_ON, or an end; *chosen is the backend in either
+ * case, 0 if none was. */
+separate int new_flow(struct xdp_md *ctx, struct packet *packet, __u32 *chosen)
 {
 	__u32 id = 0;
 	struct draft *draft = bpf_map_lookup_elem(&drafts, &id);
+	struct sl_stats *stats = my_stats();
 
-	if (!draft || !packet || !key || !chosen)
+	if (!draft || !stats || !packet || !chosen)
 		return BUG;
+	struct sl_flow_key *key = (struct sl_flow_key *)stats->scratch;
+
 	__builtin_memset(draft, 0, sizeof(*draft));
 	int end = choose_nat_backend(ctx, packet, chosen);
 
@@ -284,8 +294,7 @@ separate int new_flow(struct xdp_md *ctx, struct packet *packet, struct sl_flow_
 	draft->entry.destination_port = key->source_port;
 	__builtin_memcpy(draft->entry.ethernet, data + 6, 6);
 	__builtin_memcpy(draft->entry.ethernet + 6, data, 6);
-	end = claim_port(&draft->reply_key, &draft->entry, packet->hash,
-			 preserve ? PRESERVE : packet->flags & SL_SERVICE_SHARES_PORTS ? SHARED : 0);
+	end = claim_port(packet->hash, preserve ? PRESERVE : packet->flags & SL_SERVICE_SHARES_PORTS ? SHARED : 0);
 	if (end != GO_ON)
 		return end;
 

@@ -105,7 +105,7 @@ separate int nat_forward(struct xdp_md *ctx, struct packet *packet)
 		flow = 0;
 	}
 	if (!flow) {
-		end = new_flow(ctx, packet, key, &id);
+		end = new_flow(ctx, packet, &id);
 		if (end != GO_ON)
 			return count_dropped(service, id, end);
 		opened = packet->protocol == UDP || opens(packet->tcp_flags);

@@ -19,7 +19,7 @@ sluice_kernel_test(packets
           packets_transition_test.cpp
   USES dataplane_xdp planner transition
   SHARDS 4)
-sluice_kernel_test(programs SOURCES packet.cpp programs_test.cpp USES base dataplane_xdp LIBRARIES PkgConfig::LIBBPF)
+sluice_kernel_test(programs SOURCES older_kernels_test.cpp packet.cpp programs_test.cpp USES base dataplane_xdp LIBRARIES PkgConfig::LIBBPF)
 target_compile_definitions(kernel_programs PRIVATE SLUICE_BPF_OBJECTS="${PROJECT_BINARY_DIR}/bpf"
                                                    SLUICE_BPF_SOURCES="${PROJECT_SOURCE_DIR}/bpf")
 add_dependencies(kernel_programs sluice_bpf_objects)
