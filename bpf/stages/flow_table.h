@@ -201,10 +201,11 @@ stage int write_entry(__u32 place, __u64 was, const struct entry *entry)
 }
 
 /* A place for an entry in the group of its line: one that is free, one of a flow that is over, and among opening flows at
- * last the one that has been silent longest. NOWHERE if there is none; *was is the value that the place has. */
-stage __u32 choose_place(__u32 home, __u64 *was)
+ * last one that has been silent longest. Of several of the same second the key says which, so that a flood does not throw out
+ * whoever came last before it. NOWHERE if there is none; *was is the value that the place has. */
+stage __u32 choose_place(__u64 key, __u32 home, __u64 *was)
 {
-	__u32 best = NOWHERE, longest = 0;
+	__u32 best = NOWHERE, longest = 0, rank = (__u32)(sl_mix(key) >> 32);
 
 	rolled
 	for (__u32 i = 0; i < SL_FLOW_GROUP; i++)
@@ -221,16 +222,17 @@ stage __u32 choose_place(__u32 home, __u64 *was)
 		for (__u32 way = 0; way < SL_FLOW_WAYS; way++) {
 			__u32 place = (home ^ i << 2) | way;
 			struct sl_flow_line *line = line_at(place);
-			__u64 key = READ(line->key[way]), value = READ(line->value[way]);
+			__u64 other = READ(line->key[way]), value = READ(line->value[way]);
+			__u32 silent = age_of(value) << 3 | rank++ % (2 * SL_FLOW_WAYS);
 
 			if (value == SL_FLOW_CLAIMED)
 				continue;
-			if (is_entry_over(key, value)) {
+			if (is_entry_over(other, value)) {
 				*was = value;
 				return place;
 			}
-			if (home & IN_OPENING && !is_reply_key(key) && age_of(value) >= longest) {
-				longest = age_of(value);
+			if (home & IN_OPENING && !is_reply_key(other) && silent >= longest) {
+				longest = silent;
 				*was = value;
 				best = place;
 			}
@@ -305,7 +307,7 @@ separate __u32 insert(struct entry *entry, __u32 table)
 		return there | TAKEN;
 	rolled
 	for (int i = 0; i < 4; i++) { /* another CPU may be quicker */
-		__u32 place = choose_place(home, &was);
+		__u32 place = choose_place(entry->key, home, &was);
 
 		if (place == NOWHERE)
 			return NOWHERE;
