@@ -78,6 +78,30 @@ TEST_F(LoaderBackends, AddedBackendTakesSlots) {
       << "the only backend does not own all slots";
 }
 
+TEST_F(LoaderBackends, ThePoolStaysAsItIsWhenABackendComesOrGoes) {
+  model::Config config;
+  model::Pool settings;
+  settings.name = "default";
+  settings.forwarding = model::Forwarding::dsr_l2;
+  settings.algorithm = model::Algorithm::roundRobin;
+  settings.affinity = model::Affinity::source;
+  config.pools.push_back(settings);
+  config.l4_backends = {backend("10.0.1.11"), backend("10.0.1.12")};
+  config.l4_backends[0].maxConnections = 7;
+  apply(config);
+  const auto before = running();
+  ASSERT_EQ(before.tables.at("default").algorithm, model::Algorithm::roundRobin);
+  ASSERT_TRUE(ok(loader_->add_backend("10.0.1.13")));
+  ASSERT_TRUE(ok(loader_->remove_backend("10.0.1.12")));
+  const auto after = running();
+  const auto &old = before.tables.at("default"), &now = after.tables.at("default");
+  EXPECT_EQ(now.algorithm, old.algorithm) << "flows do not take turns any more";
+  EXPECT_EQ(now.affinity, old.affinity) << "clients do not stay any more";
+  EXPECT_EQ(now.tracked, old.tracked) << "flows are not remembered any more";
+  const planner::BackendKey limited{"default", ip("10.0.1.11"), 0};
+  EXPECT_EQ(after.backends.at(limited), before.backends.at(limited)) << "its limit is another";
+}
+
 TEST_F(LoaderBackends, BadAddressIsRefusedAndChangesNothing) {
   ASSERT_TRUE(ok(loader_->add_backend("10.0.1.11")));
   remember();

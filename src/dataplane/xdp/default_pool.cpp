@@ -46,6 +46,8 @@ Result<void> Loader::change_default_pool(const EditBackends& edit,
     if (key.port)
       entry.port = key.port;
     entry.weight = backend.weight;
+    if (backend.max_connections)
+      entry.maxConnections = backend.max_connections;
     if (!backend.quic_server_id.empty())
       entry.quicServerId = model::server_id_to_string(backend.quic_server_id);
     entry.rateLimit = {.packetsPerSecond = backend.limit.packets_per_second, .burst = {}};
@@ -74,6 +76,10 @@ Result<void> Loader::change_default_pool(const EditBackends& edit,
     if (!table->second.slots.empty())
       settings.tableSize = static_cast<std::uint32_t>(table->second.slots.size());
     settings.hashFunctions = std::max<std::uint16_t>(1, table->second.hash_functions);
+    settings.algorithm = table->second.algorithm;
+    settings.affinity = table->second.affinity;
+    if (table->second.tracked)
+      settings.connectionTracking = model::Tracking::full;
     if (const auto& quic = table->second.quic; quic != planner::QuicImage{})
       settings.quic = {.serverIdLength = quic.server_id_length,
                        .configRotation = quic.config_rotation};
