@@ -35,7 +35,7 @@ struct Kitchen::Plan {
   std::size_t l3 = 14, l4 = 0;
   std::size_t next_header = 0;  ///< where the protocol is to be written
   bool later = false;
-  const Served* served = nullptr;  ///< the nat flow whose backend speaks, or is spoken of
+  const Served* served = nullptr;    ///< the nat flow whose backend speaks, or is spoken of
   const Service* service = nullptr;  ///< that it is for
 };
 
