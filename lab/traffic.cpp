@@ -89,6 +89,12 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(1, 1000));
   streamed->add_option("--cpu", stream.cpu, "where to run; -1: anywhere");
 
+  lab::SynsOptions syns;
+  auto* flooding = app.add_subcommand("syns", "a flood of SYNs from addresses that are nobody's");
+  flooding->add_option("--to", to, "ADDRESS:PORT or [ADDRESS]:PORT")->required();
+  flooding->add_option("--count", syns.count, "SYNs")->check(CLI::Range(1, 100'000'000));
+  flooding->add_option("--seed", syns.seed, "of the addresses and ports");
+
   lab::TooBigOptions too_big;
   std::string about;
   auto* complain = app.add_subcommand(
@@ -153,6 +159,10 @@ int main(int argc, char** argv) {
   if (streamed->parsed()) {
     stream.to = *endpoint;
     return finish(lab::run_stream(stream), "failed");
+  }
+  if (flooding->parsed()) {
+    syns.to = *endpoint;
+    return finish(lab::run_syns(syns), "failed");
   }
   exchange.to = download.to = *endpoint;
   exchange.udp = udp->parsed();

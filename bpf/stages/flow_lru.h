@@ -204,6 +204,49 @@ struct {
 	__type(value, struct draft);
 } drafts SEC(".maps");
 
+#define GONE 0xffffffffu
+
+/* Somebody has the drafted port. Returns GONE, now at least, if his flow is over; or for how long it has been half open, in
+ * seconds and one; 0: it is not, or it is none of TCP. */
+separate __u32 look_at_owner(void)
+{
+	__u32 zero = 0;
+	struct draft *draft = bpf_map_lookup_elem(&drafts, &zero);
+
+	if (!draft)
+		return 0;
+	struct sl_flow *owner = bpf_map_lookup_elem(&nat_flows, &draft->reply_key);
+
+	if (!owner)
+		return 0;
+	if (is_over(owner, draft->reply_key.protocol)) {
+		forget_flow(&draft->reply_key, owner);
+		return GONE;
+	}
+	if (draft->reply_key.protocol != TCP || owner->flags & SL_FLOW_ESTABLISHED)
+		return 0;
+	return (control.epoch - owner->seen + 1) & 0xffff;
+}
+
+/* All ports that were tried are taken: that of the flow that has been half open longest is given away, as in nat4.h. GO_ON, or
+ * an end. */
+separate int take_port(__u32 port)
+{
+	__u32 zero = 0;
+	struct draft *draft = bpf_map_lookup_elem(&drafts, &zero);
+
+	if (!draft)
+		return BUG;
+	draft->reply_key.destination_port = port;
+	struct sl_flow *owner = bpf_map_lookup_elem(&nat_flows, &draft->reply_key);
+
+	if (!owner || owner->flags & SL_FLOW_ESTABLISHED)
+		return DROP(NO_PORT);
+	forget_flow(&draft->reply_key, owner);
+	set_sums(&draft->entry, &draft->reply_key);
+	return bpf_map_update_elem(&nat_flows, &draft->reply_key, &draft->entry, BPF_NOEXIST) ? DROP(NO_PORT) : GO_ON;
+}
+
 #define PRESERVE 1 /* the client's port is the source port */
 #define SHARED 2   /* ports are given by nat4.h as well: see claim_port4 */
 
@@ -212,6 +255,7 @@ separate int claim_port(__u64 hash, int how)
 {
 	__u32 ports = SL_NAT_LAST_PORT - SL_NAT_FIRST_PORT + 1;
 	__u32 start = (__u32)hash % ports, step = (__u32)(hash >> 32) % (ports - 1) + 1, zero = 0;
+	__u32 longest = 0, yields = 0;
 	struct draft *draft = bpf_map_lookup_elem(&drafts, &zero);
 
 	if (!draft)
@@ -226,11 +270,13 @@ separate int claim_port(__u64 hash, int how)
 		long refused = bpf_map_update_elem(&nat_flows, reply_key, reply, BPF_NOEXIST);
 
 		if (refused == -EEXIST) { /* somebody has this port; is he still there? */
-			struct sl_flow *owner = bpf_map_lookup_elem(&nat_flows, reply_key);
+			__u32 since = look_at_owner();
 
-			if (owner && is_over(owner, reply_key->protocol)) {
-				forget_flow(reply_key, owner);
+			if (since == GONE) {
 				refused = bpf_map_update_elem(&nat_flows, reply_key, reply, BPF_NOEXIST);
+			} else if (since > longest) {
+				longest = since;
+				yields = reply_key->destination_port;
 			}
 		}
 		if (!refused) {
@@ -242,9 +288,9 @@ separate int claim_port(__u64 hash, int how)
 		if (refused != -EEXIST)
 			return DROP(FLOW_TABLE_FULL);
 		if (how & PRESERVE)
-			break;
+			return DROP(NO_PORT);
 	}
-	return DROP(NO_PORT);
+	return longest ? take_port(yields) : DROP(NO_PORT);
 }
 
 /* Makes both entries of a new flow, whose key is in this CPU's scratch. GO_ON, or an end; *chosen is the backend in either

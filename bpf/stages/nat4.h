@@ -89,6 +89,29 @@ separate int is_claimed_there(struct entry *reply)
 	return bpf_map_lookup_elem(&nat_flows, &draft->reply_key) != 0;
 }
 
+/* For how long the flow of a reply's entry has been half open, in seconds and one; 0: it is not, or it is none of TCP. */
+separate __u32 half_open(__u64 value)
+{
+	struct entry forward = {};
+
+	if (!find_flow(value, &forward) || forward.value & (SL_FLOW4_ESTABLISHED | SL_FLOW4_UDP))
+		return 0;
+	return age_of(forward.value) + 1;
+}
+
+/* All ports that were tried are taken: the one of the flow that has been half open longest is given away, so that a flood of
+ * SYNs keeps nobody out. The flow's forward entry finds that out by itself (attend4). Returns the port; 0 if there is none. */
+separate __u32 take_port4(struct entry *reply, __u32 place)
+{
+	struct entry other = {};
+
+	if (!reply || !read_place(place, reply->key, &other) || !half_open(other.value) ||
+	    !swap_value(place, other.value, 0))
+		return 0;
+	reply->place = insert(reply, IN_OPENING);
+	return reply->place & TAKEN ? 0 : SL_NAT_FIRST_PORT + (__u32)(reply->key & 0x3fff);
+}
+
 /* Gives a new flow a port of ours, by inserting the reply's entry; reply->key is set but for the port. With `shared` the port
  * must not be one of a flow in nat_flows either: both look after their own entry stands (flow_lru.h), so that of two at once at
  * least one sees the other's. Returns the port; 0 if none is free. */
@@ -96,6 +119,7 @@ separate __u32 claim_port4(struct entry *reply, __u64 hash, int shared)
 {
 	__u32 ports = SL_NAT_LAST_PORT - SL_NAT_FIRST_PORT + 1;
 	__u32 offset = (__u32)hash % ports, step = (__u32)(hash >> 32) % (ports - 1) + 1;
+	__u32 longest = 0, yields = 0, place_of_it = NOWHERE;
 	struct entry other = {};
 
 	if (!reply)
@@ -107,8 +131,19 @@ separate __u32 claim_port4(struct entry *reply, __u64 hash, int shared)
 		offset = (offset + step) % ports;
 		place = insert(reply, IN_OPENING);
 		if (place & TAKEN && place != NOWHERE) { /* somebody has this port; is he still there? */
-			if (!read_place(place & ~TAKEN, reply->key, &other) || !is_entry_over(other.key, other.value) ||
-			    !swap_value(other.place, other.value, 0))
+			if (!read_place(place & ~TAKEN, reply->key, &other))
+				continue;
+			if (!is_entry_over(other.key, other.value)) {
+				__u32 since = half_open(other.value);
+
+				if (since > longest) {
+					longest = since;
+					yields = (__u32)reply->key & 0x3fff;
+					place_of_it = other.place;
+				}
+				continue;
+			}
+			if (!swap_value(other.place, other.value, 0))
 				continue;
 			place = insert(reply, IN_OPENING);
 		}
@@ -125,7 +160,8 @@ separate __u32 claim_port4(struct entry *reply, __u64 hash, int shared)
 		}
 		swap_value(place, reply->value, 0);
 	}
-	return 0;
+	reply->key = (reply->key & ~0x3fffULL) | yields;
+	return take_port4(reply, place_of_it);
 }
 
 /* Makes a flow: both entries, in the table of opening flows. GO_ON with errand->flow, or an end; *chosen is the backend in

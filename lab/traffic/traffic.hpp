@@ -100,6 +100,16 @@ struct StreamOptions {
 /// Sends them: {sent, failed, seconds}.
 Result<boost::json::object> run_stream(const StreamOptions& options);
 
+/// SYNs that nobody follows up, from random addresses.
+struct SynsOptions {
+  static constexpr unsigned window = 1;  ///< by which who receives them tells them from real ones
+  Endpoint to;
+  std::uint32_t count = 100000;
+  std::uint64_t seed = 1;  ///< another one gives other addresses and ports
+};
+/// Sends them as fast as the kernel takes them: {sent, failed, seconds}.
+Result<boost::json::object> run_syns(const SynsOptions& options);
+
 /// A non-blocking socket bound to `port` of any address, on its way to `to`.
 Result<Fd> connect_from(std::uint16_t port, const Endpoint& to, bool udp);
 /// The request that a connection carries.

@@ -2,6 +2,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include <new>
+
 #include "api/problem.hpp"
 
 namespace sluice::api {
@@ -67,6 +69,14 @@ Response run(const Route& route, const Call& call) {
     if (reply->etag)
       response.headers.emplace_back("ETag", "\"" + std::to_string(*reply->etag) + "\"");
     return response;
+  } catch (const std::bad_alloc&) {
+    spdlog::error("request {} ({} {}) failed: out of memory", request.id, request.method,
+                  request.path);
+    return problem_response({Code::unavailable,
+                             "sluiced has not enough memory for this; give it more, for instance "
+                             "by systemd's MemoryMax=, and ask again",
+                             {}},
+                            request.id);
   } catch (const std::exception& error) {
     spdlog::error("request {} ({} {}) failed: {}", request.id, request.method, request.path,
                   error.what());

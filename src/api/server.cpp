@@ -108,7 +108,9 @@ HttpResponse dressed(const Response& from, const std::string& request_id, unsign
 /// What to answer when a request could not even be read; nothing if the peer is gone.
 std::optional<Response> refusal(const beast::error_code& error) {
   if (error == http::error::body_limit)
-    return problem_response(413, "the body is larger than 4 MiB", new_request_id());
+    return problem_response(
+        413, "the body is larger than " + std::to_string(largest_body >> 20) + " MiB",
+        new_request_id());
   if (error == http::error::header_limit)
     return problem_response(431, "the header is larger than 16 KiB", new_request_id());
   if (error.category() == make_error_code(http::error::bad_method).category() &&

@@ -158,16 +158,18 @@ Result<Change> Controller::attempt(model::Config wanted, const ChangeOptions& op
   if (options.dry_run || (same && change.plan.empty()))
     return change;
 
+  // All that wants much memory comes before the first write: where it is short nothing has changed.
+  store::Generation generation{.number = 0,
+                               .time_ms = now_ms(),
+                               .actor = options.actor,
+                               .reason = options.reason,
+                               .config = boost::json::serialize(model::write_document(wanted))};
   if (auto applied = dataplane_.apply(change.plan); !applied)
     return fail(applied.error());
   if (same)
     return change;
 
-  auto number = store_.append({.number = 0,
-                               .time_ms = now_ms(),
-                               .actor = options.actor,
-                               .reason = options.reason,
-                               .config = boost::json::serialize(model::write_document(wanted))});
+  auto number = store_.append(generation);
   if (!number) {
     // What cannot be kept is not accepted: the data plane goes back to the stored configuration.
     auto back = plan_towards(config_, *topology);
@@ -175,7 +177,7 @@ Result<Change> Controller::attempt(model::Config wanted, const ChangeOptions& op
       drift_ = "a change that could not be stored could not be taken back either";
     return fail(number.error());
   }
-  config_ = wanted;
+  config_ = std::move(wanted);
   generation_ = *number;
   drift_.clear();
   change.generation = generation_;

@@ -5,10 +5,12 @@
 
 #include <CLI/CLI.hpp>
 #include <boost/asio.hpp>
+#include <exception>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <iterator>
+#include <new>
 
 #include "api/api.hpp"
 #include "api/listen_fds.hpp"
@@ -116,6 +118,15 @@ Result<void> import_config(const Options& options, control::Controller& controll
   return store.set_imported_hash(hash);
 }
 
+/// Memory that is short now may be there in a second.
+void tick(control::Controller& controller) {
+  try {
+    controller.tick();
+  } catch (const std::bad_alloc&) {
+    spdlog::error("there is not enough memory to follow the kernel; trying again");
+  }
+}
+
 /// Follows the kernel: at every netlink event, and once a second for what only time changes.
 asio::awaitable<void> follow(control::Controller& controller, int events) {
   auto executor = co_await asio::this_coro::executor;
@@ -127,12 +138,12 @@ asio::awaitable<void> follow(control::Controller& controller, int events) {
         for (;;) {
           co_await netlink.async_wait(asio::posix::stream_descriptor::wait_read,
                                       asio::use_awaitable);
-          controller.tick();
+          tick(controller);
         }
       },
       asio::detached);
   for (;;) {
-    controller.tick();
+    tick(controller);
     second.expires_after(1s);
     co_await second.async_wait(asio::use_awaitable);
   }
@@ -196,6 +207,19 @@ Result<void> run(const Options& options) {
   return {};
 }
 
+/// Libraries throw where the kernel gives them no memory, descriptor or thread.
+Result<void> run_to_the_end(const Options& options) try {
+  return run(options);
+} catch (const std::bad_alloc&) {
+  return fail(
+      Code::unavailable,
+      "there is not enough memory; give sluiced more, for instance by systemd's MemoryMax=");
+} catch (const std::exception& error) {
+  return fail(Code::unavailable, std::string("the kernel refuses: ") + error.what() +
+                                     "; see the limits of the process (ulimit -a, systemd's "
+                                     "LimitNOFILE= and TasksMax=)");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -206,7 +230,7 @@ int main(int argc, char** argv) {
   spdlog::set_level(
       spdlog::level::from_str(options.log_level == "warn" ? "warning" : options.log_level));
   spdlog::flush_on(spdlog::level::info);
-  const auto done = run(options);
+  const auto done = run_to_the_end(options);
   if (done)
     return 0;
   std::cerr << "sluiced: " << done.error().message << "\n";

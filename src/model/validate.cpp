@@ -509,9 +509,13 @@ class Validator {
   void check_room() {
     std::size_t backends = 0;
     std::uint64_t slots = 0;
+    bool larger = false;  // than the smallest size there is
     for (const auto& [name, pool] : pools_) {
       backends += pool.backends.size();
-      slots += pool.backends.empty() ? 0 : pool.table_size;
+      if (pool.backends.empty())
+        continue;
+      slots += pool.table_size;
+      larger |= pool.table_size > table_sizes[0];
     }
     check_count("/pools", "backends in all pools together", backends, max_backends);
     check_count("/security", "entries in both access lists together",
@@ -524,7 +528,7 @@ class Validator {
       fault("/pools",
             "the lookup tables of all pools have " + std::to_string(slots) +
                 " slots together, at most " + std::to_string(max_slots) + " fit",
-            "use fewer pools, or a smaller tableSize");
+            larger ? "use a smaller tableSize, or fewer pools" : "use fewer pools with backends");
   }
 
   /// Packets find their service by a table of addresses, one for each family.

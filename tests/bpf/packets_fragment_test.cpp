@@ -1,7 +1,9 @@
 // What becomes of fragments: to the kernel, nowhere, or after the first one to its backend.
-#include "packets_fixture.hpp"
+#include <linux/bpf.h>
 
 #include <algorithm>
+
+#include "packets_fixture.hpp"
 
 namespace sluice::test {
 
@@ -262,6 +264,31 @@ TEST_P(PacketFragments, ManyDatagramsAtOnceEachGoToTheirOwnBackend) {
         EXPECT_EQ(out.packet.size(), in.size() + (port == ipip_port ? 20 : 0)) << id;
     }
   EXPECT_EQ(lost, 0) << "of some 4,000 in a table for 32,768";
+}
+
+TEST_P(PacketFragments, WhereTheTableIsFullTheOldestDatagramsGiveWay) {
+  choose(model::Fragments::reassemble);
+  std::uint32_t now = 1'000'000;
+  const auto port_of = [](int id) { return id % 2 ? l2_port : ipip_port; };
+  constexpr int datagrams = 60000, newest = 55000;
+  for (int id = 1; id <= datagrams; id++) {
+    if (id % 5000 == 1)
+      loader_->tick(++now);
+    run("in0", first(static_cast<std::uint16_t>(id), port_of(id)).bytes());
+  }
+  int followed = 0, lost = 0;
+  for (int id = 1; id <= datagrams; id++) {
+    const auto in = later(static_cast<std::uint16_t>(id), 4).bytes();
+    const auto out = run("in0", in);
+    followed += out.verdict != XDP_DROP;
+    lost += id > newest && out.verdict == XDP_DROP;
+    if (out.verdict != XDP_DROP) {
+      ASSERT_EQ(out.packet.size(), in.size() + (port_of(id) == ipip_port ? 20 : 0))
+          << "datagram " << id << " went where another one belongs";
+    }
+  }
+  EXPECT_GT(followed, 30000) << "of 60,000 in a table for 32,768";
+  EXPECT_LT(lost, 50) << "of the 5,000 that came last";
 }
 
 TEST_P(PacketFragments, TheOuterSourceIsThatOfTheFlow) {

@@ -1,11 +1,15 @@
 // Slots that change hands: the kernel's program against the reference in plain C++
 // (tests/unit/transition_reference.hpp), on the same random sequences of changes and packets.
 #include <arpa/inet.h>
+#include <bpf/bpf.h>
 #include <linux/bpf.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 #include <random>
+#include <span>
 
 #include "abi.h"
 #include "dataplane/xdp/front.hpp"
@@ -135,6 +139,22 @@ class PacketTransition : public PacketTest {
     return sum;
   }
 
+  /// As if other flows had been written down into every place.
+  void fill_records() {
+    const Fd map(bpf_obj_get(folder().map(".bss.records").c_str()));
+    const std::size_t bytes = sizeof(sl_bucket) << SL_RECORD_BITS;
+    void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, map.get(), 0);
+    ASSERT_NE(memory, MAP_FAILED);
+    const auto id = std::uint64_t{image_.backends.begin()->second.id};
+    std::uint64_t signature = 0;
+    for (auto& bucket :
+         std::span(static_cast<sl_bucket*>(memory), std::size_t{1} << SL_RECORD_BITS))
+      for (auto& record : bucket.record)
+        if (!record)
+          record = ++signature << 24 | id << 8 | SL_RECORD_OLD << 6 | (now_ / SL_RECORD_EPOCH & 63);
+    munmap(memory, bytes);
+  }
+
   std::uint32_t now_ = 1'000'000;
   planner::Image image_;
   std::vector<transition::Slot> slots_;
@@ -214,6 +234,54 @@ TEST_P(PacketTransition, ConnectionsStayWhileTheTableChangesTwiceAndSettledSlots
   for (std::size_t flow = 0; flow < 300; flow++)
     send(flow, syn);
   EXPECT_EQ(looked_up(), before) << "a settled slot read the records";
+}
+
+TEST_P(PacketTransition, WhereNoRecordFindsAPlaceNewFlowsStayWithTheHolder) {
+  std::map<std::size_t, std::uint16_t> home;
+  for (std::size_t flow = 0; flow < 300; flow++)
+    home[flow] = kernel(flow, model::Protocol::tcp, syn);
+  pool()[0].weight = 5;
+  change();
+  ASSERT_GT(phases().learning, 0u);
+  fill_records();
+  int moved = 0;
+  for (std::size_t flow = 0; flow < 600; flow++) {
+    const auto first = kernel(flow, model::Protocol::tcp, flow < 300 ? ack : syn);
+    EXPECT_NE(first, 0) << "flow " << flow << " was refused for want of a record";
+    for (int i = 0; i < 3; i++)
+      EXPECT_EQ(kernel(flow, model::Protocol::tcp, ack), first) << "flow " << flow << " was torn";
+    moved += flow < 300 && first != home[flow];
+  }
+  EXPECT_EQ(moved, 0) << "flows that were there before went elsewhere";
+}
+
+TEST_P(PacketTransition, RecordsOfARemovedBackendLeadToNobodyWhoGetsItsId) {
+  std::map<std::size_t, std::uint16_t> home;
+  for (std::size_t flow = 0; flow < 300; flow++)
+    home[flow] = kernel(flow, model::Protocol::tcp, syn);
+  pool()[0].weight = 5;
+  change();
+  for (const auto& [flow, id] : home)
+    EXPECT_EQ(kernel(flow, model::Protocol::tcp, ack), id);  // and is written down
+  const auto removed = image_.backends.at({"web", pool()[1].ip, 0}).id;
+  pool().erase(pool().begin() + 1);
+  change();
+  model::Pool other;
+  other.name = "other";
+  other.backends = {backend("10.0.1.200")};
+  config_.pools.push_back(other);
+  topology_ = topology(config_, way_out());
+  change();
+  ASSERT_EQ(image_.backends.at({"other", ip("10.0.1.200"), 0}).id, removed)
+      << "the test wants the id to be used again";
+  for (const auto& [flow, id] : home) {
+    const auto now = kernel(flow, model::Protocol::tcp, ack);
+    EXPECT_NE(now, 0);
+    EXPECT_NE(now, removed) << "flow " << flow << " went to a server of another pool";
+    if (id != removed) {
+      EXPECT_EQ(now, id);
+    }
+  }
 }
 
 TEST_P(PacketTransition, FlowsOfADeadBackendMoveAtOnce) {

@@ -86,8 +86,10 @@ start_daemon() {
   [ -z "$config" ] || printf '%s' "$config" >"$DIR/config.jsonc"
   run_daemon ${config:+--config "$DIR/config.jsonc"}
 }
+# A scenario whose daemon is not to have all rights of root names in daemon_as what it is started by.
+daemon_as=()
 run_daemon() {
-  setsid "$root/lab/lab" exec --prefix "$PREFIX" lb "$(sluiced_path)" --instance "$PREFIX" --state-dir "$DIR/state" \
+  setsid "$root/lab/lab" exec --prefix "$PREFIX" lb "${daemon_as[@]}" "$(sluiced_path)" --instance "$PREFIX" --state-dir "$DIR/state" \
     --run-dir "$DIR/run" "$@" >>"$DIR/sluiced.log" 2>&1 </dev/null &
   daemon=$!
   until_true 20 answers || die "sluiced does not answer: $(tail -n 5 "$DIR/sluiced.log")"

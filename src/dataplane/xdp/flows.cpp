@@ -94,6 +94,14 @@ void sweep_flows(const Maps& maps, std::uint32_t epoch) {
 
 void forget_flows_of_backends(const Maps& maps, const std::set<std::uint16_t>& ids) {
   take_out(maps, [&](const Entry& entry) { return ids.contains(entry.backend()); });
+  forget_records_of_backends(maps, ids);
+  for (auto& line : maps.fragments())
+    for (auto& word : line.value) {
+      std::atomic_ref value(word);
+      auto was = value.load(std::memory_order_relaxed);
+      if (was & SL_FRAGMENT_LIVE && ids.contains(static_cast<std::uint16_t>(was >> 48)))
+        value.compare_exchange_strong(was, 0);
+    }
 }
 
 void forget_flows_of_services(const Maps& maps, const std::set<std::uint16_t>& ids) {

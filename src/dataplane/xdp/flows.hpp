@@ -9,7 +9,8 @@
 
 namespace sluice::dataplane::xdp {
 
-/// Forgets all flows to these backends, before their ids are given to others.
+/// Forgets all flows to these backends, records of slots in transition and datagrams in fragments
+/// included, before their ids are given to others.
 void forget_flows_of_backends(const Maps& maps, const std::set<std::uint16_t>& ids);
 /// Likewise all flows of these services.
 void forget_flows_of_services(const Maps& maps, const std::set<std::uint16_t>& ids);

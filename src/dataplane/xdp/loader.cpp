@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 #include <functional>
 #include <random>
@@ -96,6 +97,9 @@ Loader::remove_instance(std::string_view instance, const std::optional<std::stri
       if (interface && name != *interface)
         continue;
       Fd link(bpf_obj_get(layout.link(name).c_str()));
+      if (!link && (errno == EPERM || errno == EACCES))
+        return fail(Code::permission, "cannot detach from " + name + ": " + std::strerror(errno) +
+                                          "; run it as root, or as the user that sluiced runs as");
       // ENOLINK: the interface has gone and took the attachment along.
       if (link && bpf_link_detach(link.get()) && errno != ENOLINK)
         return fail(Code::kernel, "cannot detach from " + name + ": " + std::strerror(errno));
@@ -135,7 +139,8 @@ Result<void> Loader::apply(const planner::Plan& plan) {
   return done;
 }
 
-Result<void> Loader::run(const planner::Plan& plan) {
+/// Also where memory runs out: what was done until then is undone like after any other refusal.
+Result<void> Loader::run(const planner::Plan& plan) try {
   std::set<std::uint16_t> removed;
   for (const auto& step : plan.steps) {
     if (auto done = run_step(plan, step); !done)
@@ -143,9 +148,11 @@ Result<void> Loader::run(const planner::Plan& plan) {
     if (const auto* remove = std::get_if<planner::RemoveBackend>(&step))
       removed.insert(remove->id);
   }
-  if (!removed.empty())
-    forget_flows_of_backends(maps_, removed);
+  clear_backends(removed);
   return {};
+} catch (const std::bad_alloc&) {
+  return fail(Code::unavailable,
+              "there is not enough memory to apply the plan; give sluiced more and try again");
 }
 
 Result<void> Loader::run_step(const planner::Plan& plan, const planner::Step& step) {
@@ -171,9 +178,7 @@ Result<void> Loader::run_step(const planner::Plan& plan, const planner::Step& st
     return {};
   }
   if (const auto* remove = std::get_if<planner::RemoveBackend>(&step)) {
-    maps_.backend_pool()[remove->id] = {};
-    maps_.backend_labels()[remove->id] = {};
-    set_load(remove->id, 0, 0);
+    disable_backend(remove->id);
     return {};
   }
   if (const auto* start = std::get_if<planner::StartMarking>(&step))
@@ -315,6 +320,32 @@ Result<void> Loader::put_backend(const planner::PutBackend& step) {
   set_load(step.backend.id, step.backend.drain ? 0u : step.backend.weight,
            step.backend.max_connections);
   return {};
+}
+
+void Loader::disable_backend(std::uint16_t id) {
+  auto& entry = maps_.backend_pool()[id];
+  std::uint64_t words[8];
+  sl_backend disabled = entry;
+  disabled.flags |= SL_BACKEND_DISABLED;
+  std::memcpy(words, &disabled, sizeof words);
+  constexpr std::size_t word = offsetof(sl_backend, flags) / sizeof *words;
+  std::atomic_ref(reinterpret_cast<std::uint64_t*>(&entry)[word])
+      .store(words[word], std::memory_order_release);
+}
+
+/// What is remembered of flows names a backend past all tables. A packet that has found one just
+/// before it was disabled still has its entry whole; after that nobody remembers it, and its id may
+/// be another's.
+void Loader::clear_backends(const std::set<std::uint16_t>& ids) {
+  if (ids.empty())
+    return;
+  wait_for_readers();
+  forget_flows_of_backends(maps_, ids);
+  for (const auto id : ids) {
+    maps_.backend_pool()[id] = {};
+    maps_.backend_labels()[id] = {};
+    set_load(id, 0, 0);
+  }
 }
 
 void Loader::set_load(std::uint16_t id, std::uint32_t weight, std::uint32_t limit) {

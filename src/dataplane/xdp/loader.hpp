@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string_view>
 
 #include "dataplane/dataplane.hpp"
@@ -73,6 +74,10 @@ class Loader final : public Dataplane {
   Result<void> replace_program(const planner::ReplaceProgram& step);
   Result<void> fit_program(const planner::FitProgram& step);
   Result<void> put_backend(const planner::PutBackend& step);
+  /// From now on no packet chooses this backend.
+  void disable_backend(std::uint16_t id);
+  /// Ends the entries of disabled backends, and what is remembered of their flows.
+  void clear_backends(const std::set<std::uint16_t>& ids);
   /// What the choice of a new flow's backend needs to know of this one.
   void set_load(std::uint16_t id, std::uint32_t weight, std::uint32_t limit);
   Result<void> fill_table(const planner::FillTable& step);

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/reason.hpp"
 #include "dataplane/xdp/libbpf_log.hpp"
 #include "dataplane/xdp/program.hpp"
 
@@ -120,7 +121,7 @@ Result<void> make_zeroed(bpf_map* map, const std::string& name, const std::strin
   if (!made || bpf_obj_pin(made.get(), path.c_str()) != 0 ||
       bpf_map__reuse_fd(map, made.get()) != 0)
     return fail(errno == EPERM ? Code::permission : Code::kernel,
-                "the map " + name + " cannot be made: " + std::strerror(errno));
+                "the map " + name + " cannot be made: " + reason(errno));
   return {};
 }
 
@@ -128,8 +129,7 @@ Result<void> make_zeroed(bpf_map* map, const std::string& name, const std::strin
 Result<void> choose(bpf_map* map, const std::string& name, const std::string& path) {
   const Fd pinned(bpf_obj_get(path.c_str()));
   if (!pinned && errno != ENOENT)
-    return fail(Code::permission,
-                "the pinned map " + path + " cannot be opened: " + std::strerror(errno));
+    return fail(Code::permission, "the pinned map " + path + " cannot be opened: " + reason(errno));
   if (!pinned && name.starts_with(".bss") && bpf_map__value_size(map) > large_section)
     return make_zeroed(map, name, path);
   if (!pinned) {
@@ -141,8 +141,7 @@ Result<void> choose(bpf_map* map, const std::string& name, const std::string& pa
   // Not by the pin path: libbpf 1.1 would compare a devmap's flags with those that the kernel
   // added.
   if (bpf_map__reuse_fd(map, pinned.get()) != 0)
-    return fail(Code::kernel,
-                "the pinned map " + name + " cannot be used: " + std::strerror(errno));
+    return fail(Code::kernel, "the pinned map " + name + " cannot be used: " + reason(errno));
   return {};
 }
 
@@ -169,7 +168,7 @@ Result<void> Maps::take(const std::string& name, int fd) {
       map.bytes = info->value_size;
     void* address = mmap(nullptr, map.bytes, PROT_READ | PROT_WRITE, MAP_SHARED, map.fd.get(), 0);
     if (address == MAP_FAILED)
-      return fail(Code::kernel, "the map " + name + " cannot be mapped: " + std::strerror(errno));
+      return fail(Code::kernel, "the map " + name + " cannot be mapped: " + reason(errno));
     map.memory = std::unique_ptr<void, Unmap>(address, Unmap{map.bytes});
   }
   maps_.emplace(name, std::move(map));
@@ -210,8 +209,7 @@ Result<Maps> Maps::open(const PinFolder& folder) {
   }
   if (const int error = bpf_object__load(object->get()))
     return fail(error == -EPERM ? Code::permission : Code::kernel,
-                std::string("the kernel refuses the program: ") + std::strerror(-error) + "\n" +
-                    log.tail());
+                "the kernel refuses the program: " + reason(-error) + "\n" + log.tail());
   Maps maps;
   bpf_object__for_each_map(map, object->get()) {
     const auto name = shared_name(map);

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "abi.h"
+#include "base/reason.hpp"
 #include "dataplane/xdp/encode.hpp"
 #include "dataplane/xdp/libbpf_log.hpp"
 #include "dataplane/xdp/maps.hpp"
@@ -147,12 +148,12 @@ Result<Fd> load_program(const Object& object, const Maps& maps, std::uint32_t sl
     auto name = shared_name(map);
     if (multi_buffer && name == plain_devmap)
       name = multi_buffer_devmap;
-    if (!name.empty() && bpf_map__reuse_fd(map, maps.fd(name)))
-      return fail(Code::internal, "the map " + name + " cannot be used: " + log.tail());
+    if (const int error = name.empty() ? 0 : bpf_map__reuse_fd(map, maps.fd(name)))
+      return fail(Code::kernel, "the map " + name + " cannot be used: " + reason(-error));
   }
   if (const int error = bpf_object__load(object.get()))
-    return fail(Code::kernel, std::string("the kernel refuses the program: ") +
-                                  std::strerror(-error) + "\n" + log.tail());
+    return fail(Code::kernel,
+                "the kernel refuses the program: " + reason(-error) + "\n" + log.tail());
   const auto* program = bpf_object__find_program_by_name(object.get(), "xdp_lb");
   Fd fd(program ? fcntl(bpf_program__fd(program), F_DUPFD_CLOEXEC, 3) : -1);
   if (!fd)
