@@ -100,16 +100,12 @@ separate __u32 half_open(__u64 value)
 }
 
 /* All ports that were tried are taken: the one of the flow that has been half open longest is given away, so that a flood of
- * SYNs keeps nobody out. The flow's forward entry finds that out by itself (attend4). Returns the port; 0 if there is none. */
-separate __u32 take_port4(struct entry *reply, __u32 place)
+ * SYNs keeps nobody out. The flow's forward entry finds that out by itself (attend4). Returns whether it is free now. */
+separate int free_port4(struct entry *reply, __u32 place)
 {
 	struct entry other = {};
 
-	if (!reply || !read_place(place, reply->key, &other) || !half_open(other.value) ||
-	    !swap_value(place, other.value, 0))
-		return 0;
-	reply->place = insert(reply, IN_OPENING);
-	return reply->place & TAKEN ? 0 : SL_NAT_FIRST_PORT + (__u32)(reply->key & 0x3fff);
+	return reply && read_place(place, reply->key, &other) && half_open(other.value) && swap_value(place, other.value, 0);
 }
 
 /* Gives a new flow a port of ours, by inserting the reply's entry; reply->key is set but for the port. With `shared` the port
@@ -161,7 +157,10 @@ separate __u32 claim_port4(struct entry *reply, __u64 hash, int shared)
 		swap_value(place, reply->value, 0);
 	}
 	reply->key = (reply->key & ~0x3fffULL) | yields;
-	return take_port4(reply, place_of_it);
+	if (!free_port4(reply, place_of_it))
+		return 0;
+	reply->place = insert(reply, IN_OPENING);
+	return reply->place & TAKEN ? 0 : SL_NAT_FIRST_PORT + yields;
 }
 
 /* Makes a flow: both entries, in the table of opening flows. GO_ON with errand->flow, or an end; *chosen is the backend in
