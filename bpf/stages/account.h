@@ -89,8 +89,11 @@ separate int count_dropped(__u32 service, __u32 backend, int end)
 	if (!stats)
 		return end;
 	count_dropped_of(&stats->service[service & (SL_MAX_SERVICES - 1)], end);
-	if (backend && backend < SL_MAX_BACKENDS)
+	if (backend && backend < SL_MAX_BACKENDS) {
+		/* The compiler tests `backend - 1` and leaves the mask out, which Linux 6.1 does not follow. */
+		opaque(backend);
 		count_dropped_of(&stats->backend[backend & (SL_MAX_BACKENDS - 1)], end);
+	}
 	return end;
 }
 

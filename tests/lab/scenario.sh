@@ -92,8 +92,11 @@ run_daemon() {
   setsid "$root/lab/lab" exec --prefix "$PREFIX" lb "${daemon_as[@]}" "$(sluiced_path)" --instance "$PREFIX" --state-dir "$DIR/state" \
     --run-dir "$DIR/run" "$@" >>"$DIR/sluiced.log" 2>&1 </dev/null &
   daemon=$!
-  until_true 20 answers || die "sluiced does not answer: $(tail -n 5 "$DIR/sluiced.log")"
+  # The kernel checks the program first, which takes an emulated machine half a minute.
+  until_true 180 answers_or_ended
+  answers >/dev/null || die "sluiced does not answer: $(tail -n 5 "$DIR/sluiced.log")"
 }
+answers_or_ended() { answers || ! kill -0 "$daemon"; }
 answers() { curl -fsS -m 1 --unix-socket "$DIR/run/$PREFIX.sock" http://sluice/healthz; }
 # stop_daemon SIGNAL
 stop_daemon() {
