@@ -61,6 +61,10 @@ std::uint32_t Kitchen::wait(const Recipe& recipe) {
   return recipe.wait < 248 ? 0 : seconds[recipe.sums % 16];
 }
 
+bool Kitchen::changes(const Recipe& recipe) {
+  return recipe.wait == 247 && recipe.cut < 128;
+}
+
 void Kitchen::put_ethernet(const Recipe& recipe, Plan& plan) {
   static constexpr std::uint8_t balancer[] = {2, 0, 0, 0, 9, 1};
   // A few routers; in the crowded world more than are remembered.
@@ -254,8 +258,10 @@ void Kitchen::finish(const Recipe& recipe, const Plan& plan) {
   }
   if (recipe.sums % 16 == 1)
     size_ = std::min(size_ + recipe.cut % 32, frame_.size());  // padding
+  const std::size_t first = world_.few_routers ? 12 : 0;
   for (unsigned i = 0; recipe.mutate >= 208 && i <= recipe.mutate % 4u; i++)
-    frame_[recipe.mutation[i].at % std::min<std::size_t>(size_, 128)] = recipe.mutation[i].value;
+    frame_[first + recipe.mutation[i].at % (std::min<std::size_t>(size_, 128) - first)] =
+        recipe.mutation[i].value;
   if (recipe.mutate >= 200 && recipe.mutate < 212)
     size_ = 14 + recipe.cut * (size_ - 14u) / 256u;
 }

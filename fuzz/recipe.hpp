@@ -53,6 +53,8 @@ class Kitchen {
   reference::Frame cook(const Recipe& recipe);
   /// Seconds that pass before it.
   static std::uint32_t wait(const Recipe& recipe);
+  /// Whether the configuration changes before it.
+  static bool changes(const Recipe& recipe);
   /// What became of the last frame.
   void taste(const reference::Outcome& outcome);
 
