@@ -117,7 +117,7 @@ void Comparison::change_world() {
 }
 
 std::string Comparison::step(Kitchen& kitchen, const Recipe& recipe) {
-  if (const auto wait = Kitchen::wait(recipe)) {
+  if (const auto wait = kitchen.wait(recipe)) {
     now_ += wait;
     host_.set_time(now_);
     model_.set_time(now_);

@@ -48,17 +48,20 @@ void put_ip(std::uint8_t* at, const IpAddress& address) {
 constexpr std::uint8_t tcp_flags[] = {0x02, 0x02, 0x12, 0x10, 0x10, 0x10, 0x10, 0x18,
                                       0x11, 0x11, 0x04, 0x14, 0x00, 0x03, 0x06, 0x29};
 
-std::uint16_t client_port(const Recipe& recipe) {
-  return static_cast<std::uint16_t>(recipe.port < 240 ? 1024 + recipe.port % 8
+std::uint16_t client_port(const Recipe& recipe, bool familiar) {
+  return static_cast<std::uint16_t>(recipe.port < 240 ? 1024 + recipe.port % (familiar ? 2 : 8)
                                                       : recipe.port * 257 + recipe.flags);
 }
 
 }  // namespace
 
-std::uint32_t Kitchen::wait(const Recipe& recipe) {
+std::uint32_t Kitchen::wait(const Recipe& recipe) const {
   static constexpr std::uint32_t seconds[] = {1,  1,  2,  3,  4,  4,  5,   8,
                                               10, 16, 29, 31, 48, 60, 300, 3600};
-  return recipe.wait < 248 ? 0 : seconds[recipe.sums % 16];
+  if (recipe.wait < 248)
+    return 0;
+  const auto pause = seconds[recipe.sums % 16];
+  return world_.familiar && pause > 16 && recipe.cut >= 32 ? 1 : pause;
 }
 
 bool Kitchen::changes(const Recipe& recipe) {
@@ -280,7 +283,7 @@ Frame Kitchen::cook(const Recipe& recipe) {
     plan.kind = Plan::tcp;
 
   fuzz::put_ip(plan.destination, service.address);
-  const std::uint8_t low = recipe.client & 15;
+  const std::uint8_t low = recipe.client & (world_.familiar ? 3 : 15);
   if (plan.ipv6) {
     const std::uint8_t client[] = {0x20, 1, 0xd,
                                    static_cast<std::uint8_t>(0xb8 + (recipe.client >> 7))};
@@ -298,7 +301,7 @@ Frame Kitchen::cook(const Recipe& recipe) {
     std::fill_n(plan.source, 16, std::uint8_t{0});
   if (recipe.client == 126)
     plan.source[0] = 255;
-  plan.source_port = client_port(recipe);
+  plan.source_port = client_port(recipe, world_.familiar);
   plan.destination_port = service.last_port
                               ? static_cast<std::uint16_t>(service.first_port + recipe.port % 120u)
                           : service.first_port ? service.first_port

@@ -75,7 +75,9 @@ void add_nat(Builder& builder) {
         one.resolved = i != 0;
         one.enabled = i != 1;
       });
-  builder.serve(vip, 85, nat).serve(vip, 86, nat_port).serve(vip6, 85, nat6);
+  // Both kinds of flows of one backend's port must not share ports of ours.
+  builder.serve(vip, 86, nat_port).serve(wide, 7000, nat_port, 7099);
+  builder.serve(vip, 85, nat).serve(vip6, 85, nat6);
   builder.serve(vip, 87, keep4).serve(vip, 88, other4);
   builder.serve(vip6, 90, keep6).serve(vip6, 91, other6);
   builder.serve(vip, 92, wrong).serve(vip, 93, lost);

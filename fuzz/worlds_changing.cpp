@@ -10,7 +10,7 @@ namespace {
 using namespace reference;
 
 struct Pools {
-  std::size_t hashed, tracked, turns, least, nat, nat_turns, nat6, keep;
+  std::size_t hashed, tracked, turns, staying, least, nat, nat_turns, nat6, keep;
 };
 
 Pools add_pools(Builder& builder) {
@@ -19,22 +19,27 @@ Pools add_pools(Builder& builder) {
   pools.hashed = builder.pool(l2, {"10.0.1.21", "10.0.1.22", "10.0.1.23"});
   pools.tracked = builder.tracked(l2, {"10.0.1.24", "10.0.1.25", "10.0.1.26"});
   pools.turns = builder.tracked(l2, {"10.0.1.27", "10.0.1.28", "10.0.1.29"});
+  pools.staying = builder.affine(builder.tracked(l2, {"10.0.1.34", "10.0.1.35", "10.0.1.36"}));
   pools.least = builder.tracked(Forwarding::dsr_ipip, {"10.0.1.31", "10.0.1.32", "fd00:1::33"});
-  pools.nat = builder.pool(Forwarding::nat, {"10.0.1.11", "10.0.1.12", "10.0.1.13"});
+  pools.nat = builder.pool(Forwarding::nat, {"10.0.1.11", "10.0.1.12", "10.0.1.13"},
+                           [](Backend& one, int) { one.port = 8080; });
   pools.nat_turns = builder.affine(builder.pool(Forwarding::nat, {"10.0.1.14", "10.0.1.15"}));
   pools.nat6 = builder.pool(Forwarding::nat, {"fd00:1::11", "fd00:1::12"});
   pools.keep = builder.pool(Forwarding::nat, {"10.0.1.41"},
                             [](Backend& one, int) { one.preserve_client_address = true; });
   builder.set(pools.turns, Algorithm::round_robin);
+  builder.set(pools.staying, Algorithm::round_robin);
   builder.set(pools.nat_turns, Algorithm::round_robin);
   builder.set(pools.least, Algorithm::least_connections);
   builder.serve(vip, 80, pools.hashed).serve(vip, 81, pools.tracked).serve(vip, 82, pools.turns);
   builder.serve(vip, 83, pools.least).serve(vip, 85, pools.nat).serve(vip, 86, pools.nat_turns);
+  builder.serve(vip, 84, pools.staying).serve(vip6, 84, pools.staying);
   builder.serve(vip, 87, pools.keep).serve(vip6, 80, pools.hashed).serve(vip6, 81, pools.tracked);
   builder.serve(vip6, 83, pools.least).serve(vip6, 85, pools.nat6);
   builder.serve(wide, 8000, pools.nat, 8099).serve(wide, 0, pools.hashed);
   builder.world().fragments = Fragments::reassemble;
   builder.world().few_routers = true;
+  builder.world().familiar = true;
   return pools;
 }
 

@@ -47,6 +47,7 @@ World of_connections() {
   builder.serve(vip, 87, nat_least).serve(vip6, 80, hashed).serve(vip6, 82, least);
   builder.serve(wide, 8000, turns, 8099);
   builder.world().few_routers = true;
+  builder.world().familiar = true;
   return builder.echo().world();
 }
 
@@ -83,12 +84,13 @@ void add_all(Builder& builder) {
   builder.serve(vip, 87, keep).serve(vip6, 80, l2).serve(vip6, 81, ipip).serve(vip6, 85, nat6);
   builder.serve(wide, 8000, nat, 8099).serve(wide, 0, ipip);
   builder.world().fragments = Fragments::reassemble;
+  builder.world().familiar = true;
 }
 
 World of_packets() {
   Builder builder("limits of packets, dropped");
   add_all(builder);
-  builder.world().limit = {.burst = 60, .seconds = 1};
+  builder.world().limit = {.burst = 30, .seconds = 4};
   return builder.echo().world();
 }
 
@@ -96,7 +98,7 @@ World marked() {
   Builder builder("limits of packets in batches, passed with a mark");
   add_all(builder);
   auto& world = builder.echo().world();
-  world.limit = {.burst = 256, .seconds = 1};
+  world.limit = {.burst = 25, .seconds = 8};
   world.batch = 5;
   world.mark = 20942;
   world.access = {{ip("192.0.2.0"), 29, true}, {ip("2001:db8::8"), 125, true}};

@@ -149,8 +149,10 @@ World lost() {
 }  // namespace
 
 void add_tracked_worlds(std::vector<World>& worlds) {
-  for (const auto& make : {direct, by_turns, by_load, by_load_of_many, staying, lost})
+  for (const auto& make : {direct, by_turns, by_load, by_load_of_many, staying, lost}) {
     worlds.push_back(make());
+    worlds.back().familiar = true;
+  }
 }
 
 }  // namespace sluice::fuzz

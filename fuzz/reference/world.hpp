@@ -102,6 +102,8 @@ struct World {
   /// decides, which the reference does not know.
   bool crowded = false;
   std::uint64_t flow_multiplier = 0x9e3779b97f4a7c15;
+  /// Few clients, with few ports, and long pauses are rare: most packets are of flows that live.
+  bool familiar = false;
   /// No frame comes with a MAC address of its own, so that all ways back are remembered.
   bool few_routers = false;
   /// Some flows' backends are drawn by lot: two programs draw differently.
