@@ -1,6 +1,7 @@
 #include "kernel_program.hpp"
 
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <net/if.h>
 #include <sched.h>
@@ -38,6 +39,20 @@ Prefix prefix_of(const AccessEntry& entry) {
   else
     std::memcpy(prefix.address, bytes, 16);
   return prefix;
+}
+
+/// Where a constant stands in .rodata; beyond its end if there is none of this name.
+std::size_t place_of_constant(const bpf_object* object, std::string_view name) {
+  const auto* btf = bpf_object__btf(object);
+  const auto section = btf ? btf__find_by_name_kind(btf, ".rodata", BTF_KIND_DATASEC) : -1;
+  const auto* type = section < 0 ? nullptr : btf__type_by_id(btf, static_cast<__u32>(section));
+  for (int i = 0; type && i < btf_vlen(type); i++) {
+    const auto& variable = btf_var_secinfos(type)[i];
+    const auto* described = btf__type_by_id(btf, variable.type);
+    if (described && name == btf__name_by_offset(btf, described->name_off))
+      return variable.offset;
+  }
+  return SIZE_MAX / 2;
 }
 
 /// Metadata before a frame: Linux 6.1 takes 32 bytes of it at most, later kernels take more.
@@ -86,9 +101,10 @@ KernelProgram::KernelProgram(const std::string& object_file) : in_(4096), out_(4
       if (name.ends_with(".rodata")) {
         std::size_t size = 0;
         void* constants = const_cast<void*>(bpf_map__initial_value(one, &size));
-        if (size != sizeof i)
-          fail("there is another constant than the interface's place");
-        std::memcpy(constants, &i, sizeof i);
+        const auto at = place_of_constant(object, "interface_slot");
+        if (at + sizeof i > size)
+          fail("the constants cannot be read");
+        std::memcpy(static_cast<char*>(constants) + at, &i, sizeof i);
       } else if (i > 0) {
         bpf_map__reuse_fd(one,
                           bpf_map__fd(bpf_object__find_map_by_name(objects_[0], name.c_str())));

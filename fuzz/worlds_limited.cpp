@@ -68,7 +68,9 @@ void add_all(Builder& builder) {
                                       one.from_varies = true;
                                     });
   const auto nat = builder.pool(Forwarding::nat, {"10.0.1.11", "10.0.1.12", "10.0.1.13"}, limited);
-  const auto nat6 = builder.pool(Forwarding::nat, {"fd00:1::11", "fd00:1::12"}, limited);
+  // Flows of the LRU hash would not show their ports while they are held back, and give them away.
+  const auto nat6 = builder.pool(Forwarding::nat, {"fd00:1::11", "fd00:1::12"});
+  const auto range = builder.pool(Forwarding::nat, {"10.0.1.14", "10.0.1.15"});
   const auto keep =
       builder.pool(Forwarding::nat, {"10.0.1.41", "10.0.1.42"}, [&](Backend& one, int i) {
         one.preserve_client_address = true;
@@ -82,7 +84,7 @@ void add_all(Builder& builder) {
       });
   builder.serve(vip, 80, l2).serve(vip, 81, ipip).serve(vip, 83, gone).serve(vip, 85, nat);
   builder.serve(vip, 87, keep).serve(vip6, 80, l2).serve(vip6, 81, ipip).serve(vip6, 85, nat6);
-  builder.serve(wide, 8000, nat, 8099).serve(wide, 0, ipip);
+  builder.serve(wide, 8000, range, 8099).serve(wide, 0, ipip);
   builder.world().fragments = Fragments::reassemble;
   builder.world().familiar = true;
 }

@@ -205,7 +205,7 @@ class Model {
   void forget(Flow& flow);
   Answer nat(const Parsed& packet, const Outcome& seen);
   Answer nat_to(const Parsed& packet, const Outcome& seen, Flow& flow, bool opened, bool closed);
-  void reveal(Tuple tuple, const AddressKey& client, std::uint16_t client_port);
+  void reveal(Tuple tuple, Tuple client);
   Answer nat_reply(const Parsed& packet, const Outcome& seen);
   bool goes_on(const Parsed& packet, Flow& flow, bool& closed);
   bool note(const Parsed& packet, Flow& flow, bool& closed);

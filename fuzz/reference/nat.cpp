@@ -302,13 +302,12 @@ Model::Answer Model::nat_to(const Parsed& packet, const Outcome& seen, Flow& flo
 }
 
 /// A reply to a flow whose own packets were held back, or an error about one, shows the port that
-/// it has: it went to this client.
-void Model::reveal(Tuple tuple, const AddressKey& client, std::uint16_t client_port) {
+/// it has: `client` is how packets of that flow arrive.
+void Model::reveal(Tuple tuple, Tuple client) {
   for (auto* flow : flows_.hidden) {
-    tuple.narrow = flow->client.narrow;
+    tuple.narrow = client.narrow = flow->client.narrow;
     flow->reply.destination_port = tuple.destination_port;
-    if (flow->reply == tuple && flow->client.source == client &&
-        flow->client.source_port == client_port) {
+    if (flow->reply == tuple && flow->client == client) {
       take_port(*flow);
       std::erase(flows_.hidden, flow);
       return;
@@ -326,8 +325,10 @@ Model::Answer Model::nat_reply(const Parsed& packet, const Outcome& seen) {
               packet.protocol,         true};
   Flow* flow = nullptr;
   if (seen.reason == SL_REASON_NAT_REPLY && seen.bytes.size() >= packet.l4 + 4)
-    reveal(tuple, key_of(destination_of(seen.bytes.subspan(packet.l3), packet.ipv6)),
-           get16(&seen.bytes[packet.l4 + 2]));
+    reveal(tuple,
+           {key_of(destination_of(seen.bytes.subspan(packet.l3), packet.ipv6)),
+            key_of(source_of(seen.bytes.subspan(packet.l3), packet.ipv6)),
+            get16(&seen.bytes[packet.l4 + 2]), get16(&seen.bytes[packet.l4]), packet.protocol});
   if (packet.to->kind == Directory::Kind::nat_source && !packet.ipv6)
     flow = flows_.find(flows_.by_reply, tuple);
   if (flow) {

@@ -16,8 +16,10 @@ Flow* Model::quoted_flow(const Parsed& packet, const Quote& quote, const Outcome
               true};
   if (!by_service && seen.reason == SL_REASON_ICMP_ERROR &&
       seen.bytes.size() == packet.frame.bytes.size())
-    reveal(tuple, key_of(source_of(seen.bytes.subspan(quote.at), packet.ipv6)),
-           get16(&seen.bytes[quote.ports_at]));
+    reveal(tuple, {key_of(source_of(seen.bytes.subspan(quote.at), packet.ipv6)),
+                   key_of(destination_of(seen.bytes.subspan(quote.at), packet.ipv6)),
+                   get16(&seen.bytes[quote.ports_at]), get16(&seen.bytes[quote.ports_at + 2]),
+                   quote.protocol});
   const auto& by = by_service ? flows_.by_client : flows_.by_reply;
   Flow* flow = packet.ipv6 ? nullptr : flows_.find(by, tuple);
   // The way back to the client is known as long as the flow is.
