@@ -12,18 +12,26 @@ namespace sluice::fuzz {
 
 using namespace reference;
 
-namespace {
-
-struct Prepared {
-  const World* world;
-  Contents contents;
+/// A world, and what it changes to.
+struct Stages {
+  struct Stage {
+    const World* world;
+    Contents contents;
+  };
+  std::vector<Stage> stages;
 };
 
-const std::vector<Prepared>& prepared() {
+namespace {
+
+const std::vector<Stages>& prepared() {
   static const auto all = [] {
-    std::vector<Prepared> made;
-    for (const auto& world : worlds())
-      made.push_back({&world, contents_of(world)});
+    std::vector<Stages> made;
+    for (const auto& world : worlds()) {
+      auto& stages = made.emplace_back().stages;
+      stages.push_back({&world, contents_of(world)});
+      for (const auto& later : world.later)
+        stages.push_back({&later, contents_of(later)});
+    }
     return made;
   }();
   return all;
@@ -60,6 +68,8 @@ std::string Figures::text() const {
   return missing.empty() ? text : text + " (not:" + missing + ")";
 }
 
+Comparison::Comparison(Twin* twin) : twin_(twin), model_(host_stats()->backend) {}
+
 /// The counters that the model says this frame moves, and its verdict.
 std::string Comparison::compare_counted(const Frame& frame, const Outcome& outcome) {
   const auto& program = *host_stats();
@@ -69,23 +79,53 @@ std::string Comparison::compare_counted(const Frame& frame, const Outcome& outco
   if (std::memcmp(&program.verdict[frame.interface][verdict][outcome.reason],
                   &expected.verdict[frame.interface][verdict][outcome.reason], sizeof(sl_counter)))
     return "the verdict's counter differs";
-  if (crowded_)
+  if (stages_->stages[0].world->crowded)
     return {};
   if (std::memcmp(&program.service[service], &expected.service[service], sizeof(sl_traffic)))
     return "counters of service " + std::to_string(service) + " differ";
   if (std::memcmp(&program.backend[backend], &expected.backend[backend], sizeof(sl_traffic)))
     return "counters of backend " + std::to_string(backend) + " differ";
+  for (const auto id : {backend, model_.last_edge_of()})
+    if (host_loads()->backend[id].active != model_.active(id))
+      return "backend " + std::to_string(id) + " has " + std::to_string(model_.active(id)) +
+             " flows, counted are " + std::to_string(host_loads()->backend[id].active);
   return {};
 }
 
+/// All backends' flows.
+std::string Comparison::compare_loads() const {
+  const auto& backends = stages_->stages[0].world->backends;
+  for (std::uint16_t id = 0; id < backends.size(); id++)
+    if (host_loads()->backend[id].active != model_.active(id))
+      return "after all, backend " + std::to_string(id) + " has " +
+             std::to_string(model_.active(id)) + " flows, counted are " +
+             std::to_string(host_loads()->backend[id].active);
+  return {};
+}
+
+/// As the daemon changes a configuration: a new front, and what stands beside it.
+void Comparison::change_world() {
+  if (stages_->stages.size() < 2)
+    return;
+  stage_ = (stage_ + 1) % stages_->stages.size();
+  const auto& [world, contents] = stages_->stages[stage_];
+  host_.change(*world, contents);
+  model_.change(*world);
+  if (twin_)
+    twin_->change(*world, contents);
+  figures_.changes++;
+}
+
 std::string Comparison::step(Kitchen& kitchen, const Recipe& recipe) {
-  if (const auto wait = Kitchen::wait(recipe)) {
+  if (const auto wait = kitchen.wait(recipe)) {
     now_ += wait;
     host_.set_time(now_);
     model_.set_time(now_);
     if (twin_)
       twin_->set_time(now_);
   }
+  if (Kitchen::changes(recipe))
+    change_world();
   auto frame = kitchen.cook(recipe);
   if (twin_ && !twin_->takes(frame))
     return {};
@@ -98,7 +138,8 @@ std::string Comparison::step(Kitchen& kitchen, const Recipe& recipe) {
   if (complaint.empty() && twin_) {
     const auto twin = twin_->run(frame);
     if (twin.action != outcome.action || twin.reason != outcome.reason ||
-        !std::ranges::equal(twin.bytes, outcome.bytes))
+        !std::ranges::equal(twin.bytes, outcome.bytes) ||
+        !std::ranges::equal(twin.meta, outcome.meta))
       complaint = "the kernel's program: action " + std::to_string(static_cast<int>(twin.action)) +
                   " reason " + std::to_string(twin.reason) + ", on the host action " +
                   std::to_string(static_cast<int>(outcome.action)) + " reason " +
@@ -119,19 +160,23 @@ std::string Comparison::step(Kitchen& kitchen, const Recipe& recipe) {
 }
 
 std::string Comparison::run(const Input& input) {
-  const auto& [world, contents] = prepared()[input.world % prepared().size()];
+  const auto number = input.world % prepared().size();
+  stages_ = &prepared()[number];
+  if (twin_ && stages_->stages[0].world->draws)  // two programs would draw differently
+    stages_ = &prepared()[(number + 1) % prepared().size()];
+  stage_ = 0;
+  const auto& [world, contents] = stages_->stages[0];
   host_.load(*world, contents);
   model_.load(*world);
   if (twin_)
     twin_->load(*world, contents);
   if (disagreed_) {  // what was counted before does not agree either
-    *host_stats() = {};
+    host_.clear_counters();
     model_.clear_counters();
     disagreed_ = false;
   }
   now_ = first_epoch;
   model_.set_time(now_);
-  crowded_ |= world->crowded;
   Kitchen kitchen(*world);
   figures_.sequences++;
   const auto before = model_.for_a_service();
@@ -141,6 +186,12 @@ std::string Comparison::run(const Input& input) {
       return "world '" + world->name + "', frame " + std::to_string(i) + ": " + complaint;
     }
   figures_.for_a_service += model_.for_a_service() - before;
+  if (world->crowded)
+    model_.believe(host_stats()->service, host_stats()->backend);
+  else if (const auto complaint = compare_loads(); !complaint.empty()) {
+    disagreed_ = true;
+    return "world '" + world->name + "': " + complaint;
+  }
   return {};
 }
 
@@ -149,8 +200,8 @@ std::string Comparison::compare_counters() {
   const auto& expected = model_.counters();
   if (std::memcmp(program.verdict, expected.verdict, sizeof expected.verdict))
     return "a verdict was counted that no frame had";
-  if (!crowded_ && (std::memcmp(program.service, expected.service, sizeof expected.service) ||
-                    std::memcmp(program.backend, expected.backend, sizeof expected.backend)))
+  if (std::memcmp(program.service, expected.service, sizeof expected.service) ||
+      std::memcmp(program.backend, expected.backend, sizeof expected.backend))
     return "a service or a backend has got what no frame was for";
   return twin_ ? twin_->compare_memory() : std::string();
 }

@@ -14,6 +14,7 @@ class Twin {
  public:
   virtual ~Twin() = default;
   virtual void load(const reference::World& world, const Contents& contents) = 0;
+  virtual void change(const reference::World& world, const Contents& contents) = 0;
   virtual void set_time(std::uint32_t now) = 0;
   /// Can it be given this frame? What it cannot is left out for all.
   virtual bool takes(const reference::Frame& frame) const = 0;
@@ -28,15 +29,18 @@ struct Figures {
   std::uint64_t sequences = 0;
   std::uint64_t reasons[SL_REASON_COUNT] = {};
   std::uint64_t for_a_service = 0;
+  std::uint64_t changes = 0;  ///< of a configuration, between frames
 
   /// For people: one line, and those reasons that never came.
   std::string text() const;
 };
 
+struct Stages;
+
 class Comparison {
  public:
   /// @param twin may be null; refers to it
-  explicit Comparison(Twin* twin = nullptr) : twin_(twin) {}
+  explicit Comparison(Twin* twin = nullptr);
 
   /// Runs a sequence from nothing remembered. Empty, or on which frame who said what.
   std::string run(const Input& input);
@@ -46,15 +50,18 @@ class Comparison {
 
  private:
   std::string step(Kitchen& kitchen, const Recipe& recipe);
+  void change_world();
+  std::string compare_loads() const;
   std::string compare_counted(const reference::Frame& frame, const reference::Outcome& outcome);
 
   HostProgram host_;
   Twin* twin_;
   reference::Model model_;
   Figures figures_;
+  const Stages* stages_ = nullptr;  ///< the world
+  std::size_t stage_ = 0;           ///< what it has become
   std::uint32_t now_ = first_epoch;
   bool disagreed_ = false;
-  bool crowded_ = false;  ///< a world was met whose edges the model cannot count
 };
 
 /// The fewest recipes that still fail, as far as leaving out pieces finds them.

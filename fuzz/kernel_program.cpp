@@ -1,6 +1,7 @@
 #include "kernel_program.hpp"
 
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <net/if.h>
 #include <sched.h>
@@ -38,6 +39,20 @@ Prefix prefix_of(const AccessEntry& entry) {
   else
     std::memcpy(prefix.address, bytes, 16);
   return prefix;
+}
+
+/// Where a constant stands in .rodata; beyond its end if there is none of this name.
+std::size_t place_of_constant(const bpf_object* object, std::string_view name) {
+  const auto* btf = bpf_object__btf(object);
+  const auto section = btf ? btf__find_by_name_kind(btf, ".rodata", BTF_KIND_DATASEC) : -1;
+  const auto* type = section < 0 ? nullptr : btf__type_by_id(btf, static_cast<__u32>(section));
+  for (int i = 0; type && i < btf_vlen(type); i++) {
+    const auto& variable = btf_var_secinfos(type)[i];
+    const auto* described = btf__type_by_id(btf, variable.type);
+    if (described && name == btf__name_by_offset(btf, described->name_off))
+      return variable.offset;
+  }
+  return SIZE_MAX / 2;
 }
 
 /// Metadata before a frame: Linux 6.1 takes 32 bytes of it at most, later kernels take more.
@@ -86,9 +101,10 @@ KernelProgram::KernelProgram(const std::string& object_file) : in_(4096), out_(4
       if (name.ends_with(".rodata")) {
         std::size_t size = 0;
         void* constants = const_cast<void*>(bpf_map__initial_value(one, &size));
-        if (size != sizeof i)
-          fail("there is another constant than the interface's place");
-        std::memcpy(constants, &i, sizeof i);
+        const auto at = place_of_constant(object, "interface_slot");
+        if (at + sizeof i > size)
+          fail("the constants cannot be read");
+        std::memcpy(static_cast<char*>(constants) + at, &i, sizeof i);
       } else if (i > 0) {
         bpf_map__reuse_fd(one,
                           bpf_map__fd(bpf_object__find_map_by_name(objects_[0], name.c_str())));
@@ -102,7 +118,7 @@ KernelProgram::KernelProgram(const std::string& object_file) : in_(4096), out_(4
   }
   for (const char* name : {".bss.front", ".bss.slots", ".bss.control", ".bss.flows", ".bss.opening",
                            ".bss.vips", ".bss.records", ".bss.fragments", ".bss.ways", ".bss.loads",
-                           "backend_pool", "xdp_stats_map"}) {
+                           ".bss.limits", "backend_pool", "xdp_stats_map"}) {
     const auto* one = bpf_object__find_map_by_name(objects_[0], name);
     if (!one)
       fail(std::string("no map ") + name);
@@ -113,6 +129,9 @@ KernelProgram::KernelProgram(const std::string& object_file) : in_(4096), out_(4
       fail(std::string("mmap of ") + name);
     memory_[name] = {at, size};
   }
+  stats_ = memory<sl_stats>("xdp_stats_map");
+  control_ = memory<sl_control>(".bss.control");
+  limits_ = memory<sl_limit>(".bss.limits");
 }
 
 KernelProgram::~KernelProgram() {
@@ -126,25 +145,41 @@ int KernelProgram::map(const char* name) const {
   return bpf_map__fd(bpf_object__find_map_by_name(objects_[0], name));
 }
 
+/// In batches: to ask for the first key again and again is to look through all that is empty.
 void KernelProgram::clear_lru() {
-  sl_flow_key key;
+  constexpr std::uint32_t batch = 16384;
+  lru_keys_.resize(batch);
+  lru_values_.resize(batch);
   const int fd = map("nat_flows");
-  while (bpf_map_get_next_key(fd, nullptr, &key) == 0)
-    bpf_map_delete_elem(fd, &key);
+  std::uint32_t next = 0;
+  for (bool first = true;; first = false) {
+    std::uint32_t count = batch;
+    if (bpf_map_lookup_and_delete_batch(fd, first ? nullptr : &next, &next, lru_keys_.data(),
+                                        lru_values_.data(), &count, nullptr) != 0) {
+      if (errno == ENOENT)
+        return;
+      fail("nat_flows cannot be emptied");
+    }
+  }
 }
 
 void KernelProgram::load(const World& world, const Contents& contents) {
-  for (const char* name :
-       {".bss.flows", ".bss.opening", ".bss.records", ".bss.fragments", ".bss.ways", ".bss.loads"})
+  for (const char* name : {".bss.flows", ".bss.opening", ".bss.records", ".bss.fragments",
+                           ".bss.ways", ".bss.loads", ".bss.limits"})
     std::memset(memory_.at(name).at, 0, memory_.at(name).size);
   clear_lru();
-  auto& stats = *memory<sl_stats>("xdp_stats_map");
-  stats.told = stats.told_epoch = 0;
-  stats.learning.epoch = stats.learning.left = 0;
-  auto& control = *memory<sl_control>(".bss.control");
-  control = {};
-  control.active = contents.active;
-  control.flow_multiplier = contents.flow_multiplier;
+  stats_->told = stats_->told_epoch = 0;
+  stats_->learning.epoch = stats_->learning.left = 0;
+  stats_->allowance = {};
+  *control_ = {};
+  control_->active = contents.active ^ 1;
+  control_->flow_multiplier = contents.flow_multiplier;
+  control_->epoch = first_epoch;
+  change(world, contents);
+}
+
+void KernelProgram::change(const World& world, const Contents& contents) {
+  control_->active ^= 1;
   const auto loopback = if_nametoindex("lo");
   for (std::uint32_t i = 0; i < SL_MAX_INTERFACES; i++) {
     const int fd = map("tx_ports");
@@ -152,10 +187,9 @@ void KernelProgram::load(const World& world, const Contents& contents) {
       bpf_map_update_elem(fd, &i, &loopback, BPF_ANY);
     else
       bpf_map_delete_elem(fd, &i);
-    control.interfaces[i] = i < world.interfaces ? i + 1 : 0;
+    control_->interfaces[i] = i < world.interfaces ? i + 1 : 0;
   }
-  set_time(first_epoch);
-  memory<sl_front>(".bss.front")[contents.active] = contents.front;
+  memory<sl_front>(".bss.front")[control_->active] = contents.front;
   auto* backends = memory<sl_backend>("backend_pool");
   std::memset(backends, 0, sizeof(sl_backend) * SL_MAX_BACKENDS);
   std::memcpy(backends, contents.backends.data(), contents.backends.size() * sizeof(sl_backend));
@@ -163,6 +197,8 @@ void KernelProgram::load(const World& world, const Contents& contents) {
               contents.vips.size() * sizeof(sl_vip));
   for (const auto& [at, word] : contents.slots)
     memory<__u32>(".bss.slots")[at] = word;
+  limited_ = contents.limits.size();
+  set_loads(contents, *memory<sl_loads>(".bss.loads"), limits_);
   for (const auto& [entry, fd] : access_) {
     const auto prefix = prefix_of(entry);
     bpf_map_delete_elem(fd, &prefix);
@@ -181,7 +217,9 @@ void KernelProgram::load(const World& world, const Contents& contents) {
 }
 
 void KernelProgram::set_time(std::uint32_t now) {
-  *const_cast<volatile __u32*>(&memory<sl_control>(".bss.control")->epoch) = now;
+  for (std::size_t i = 0; i < limited_; i++)
+    limits_[i].full_at = bucket_after(limits_[i].full_at, now - control_->epoch);
+  *const_cast<volatile __u32*>(&control_->epoch) = now;
 }
 
 bool KernelProgram::takes(const Frame& frame) const {
@@ -210,21 +248,27 @@ Outcome KernelProgram::run(const Frame& frame) {
     options.ctx_out = &context_out;
     options.ctx_size_out = sizeof context_out;
   }
-  auto& row = memory<sl_stats>("xdp_stats_map")->verdict[frame.interface];
-  sl_counter before[5][SL_REASONS];
-  std::memcpy(before, row, sizeof before);
   if (bpf_prog_test_run_opts(programs_[frame.interface], &options) != 0)
     fail("BPF_PROG_TEST_RUN of " + std::to_string(frame.bytes.size()) + " bytes behind " +
          std::to_string(meta));
   auto reason = SL_REASON_COUNT;
-  if (options.retval < 5)
+  if (options.retval < 5) {
+    const auto& row = stats_->verdict[frame.interface][options.retval];
+    auto& counted = counted_[frame.interface][options.retval];
     for (int one = 0; one < SL_REASON_COUNT; one++)
-      if (row[options.retval][one].packets != before[options.retval][one].packets)
+      if (row[one].packets != counted[one]) {
+        counted[one] = row[one].packets;
         reason = static_cast<sl_reason>(one);
-  const auto skip = meta ? context_out.data : 0;
-  return {static_cast<Action>(options.retval),
-          reason,
-          {out_.data() + skip, options.data_size_out - skip}};
+      }
+  }
+  const bool marked = reason == SL_REASON_RATE_LIMITED && options.retval == XDP_PASS;
+  const std::size_t skip = meta ? context_out.data : marked ? sizeof(sl_mark) : 0;
+  Outcome seen{static_cast<Action>(options.retval),
+               reason,
+               {out_.data() + skip, options.data_size_out - skip}};
+  if (marked)
+    seen.meta = {out_.data(), sizeof(sl_mark)};
+  return seen;
 }
 
 std::string KernelProgram::compare_memory() {
@@ -236,7 +280,7 @@ std::string KernelProgram::compare_memory() {
       return std::string(host.map) + " in the kernel is not what it is on the host";
   }
   const auto& host = *host_stats();
-  const auto& kernel = *memory<sl_stats>("xdp_stats_map");
+  const auto& kernel = *stats_;
   if (std::memcmp(host.verdict, kernel.verdict, sizeof host.verdict) ||
       std::memcmp(host.service, kernel.service, sizeof host.service) ||
       std::memcmp(host.backend, kernel.backend, sizeof host.backend) ||

@@ -22,6 +22,7 @@ class KernelProgram : public Twin {
   KernelProgram& operator=(const KernelProgram&) = delete;
 
   void load(const reference::World& world, const Contents& contents) override;
+  void change(const reference::World& world, const Contents& contents) override;
   void set_time(std::uint32_t now) override;
   bool takes(const reference::Frame& frame) const override;
   reference::Outcome run(const reference::Frame& frame) override;
@@ -47,6 +48,13 @@ class KernelProgram : public Twin {
   std::vector<std::pair<reference::AccessEntry, int>> access_;
   std::vector<std::uint8_t> in_, out_;
   std::size_t longest_metadata_ = HOST_HEADROOM;
+  std::vector<sl_flow_key> lru_keys_;
+  std::vector<sl_flow> lru_values_;
+  sl_stats* stats_ = nullptr;  ///< of CPU 0
+  sl_control* control_ = nullptr;
+  sl_limit* limits_ = nullptr;
+  std::uint64_t counted_[interfaces][5][SL_REASONS] = {};  ///< packets so far
+  std::size_t limited_ = 0;                                ///< backends that may have a limit
 };
 
 }  // namespace sluice::fuzz

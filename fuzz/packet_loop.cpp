@@ -1,5 +1,5 @@
 // The program on the host against the model, as many frames as time allows: no sanitizers, inputs
-// from a seed. packet_loop [--seconds N] [--packets N] [--seed N] [--input FILE]
+// from a seed. packet_loop [--seconds N] [--packets N] [--seed N] [--world N] [--input FILE]
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -28,11 +28,14 @@ int fail(Comparison& comparison, const Input& input, std::string complaint) {
 
 int main(int count, char** arguments) {
   std::uint64_t seconds = 0, packets = 1'000'000, seed = 1;
+  std::optional<std::uint8_t> world;
   std::string file;
   for (int i = 1; i + 1 < count; i += 2) {
     const std::string name = arguments[i];
     if (name == "--input")
       file = arguments[i + 1];
+    else if (name == "--world")
+      world = static_cast<std::uint8_t>(std::strtoul(arguments[i + 1], nullptr, 10));
     else
       (name == "--seconds"   ? seconds
        : name == "--packets" ? packets
@@ -50,7 +53,7 @@ int main(int count, char** arguments) {
   Watch watch(seconds, packets);
   for (auto next = seed << 32; watch.goes_on(comparison.figures()); next++) {
     // Short ones begin anew more often, long ones remember more.
-    const auto input = random_input(next, next % 8 ? 2000 : 20000);
+    const auto input = random_input(next, next % 8 ? 2000 : 20000, world);
     if (const auto complaint = comparison.run(input); !complaint.empty())
       return fail(comparison, input, complaint);
     if (next % 16 == 0)

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstring>
+#include <optional>
 
 #include "recipe.hpp"
 
@@ -22,10 +23,13 @@ class Random {
   std::uint64_t state_;
 };
 
-inline Input random_input(std::uint64_t seed, std::size_t recipes) {
+/// @param world the one that it is for; absent: any
+inline Input random_input(std::uint64_t seed, std::size_t recipes,
+                          std::optional<std::uint8_t> world = {}) {
   Random random(seed);
   Input input;
-  input.world = static_cast<std::uint8_t>(random.next());
+  const auto any = static_cast<std::uint8_t>(random.next());
+  input.world = world.value_or(any);
   input.recipes.resize(recipes);
   for (auto& recipe : input.recipes)
     for (std::size_t at = 0; at < sizeof recipe; at += 8) {

@@ -48,17 +48,24 @@ void put_ip(std::uint8_t* at, const IpAddress& address) {
 constexpr std::uint8_t tcp_flags[] = {0x02, 0x02, 0x12, 0x10, 0x10, 0x10, 0x10, 0x18,
                                       0x11, 0x11, 0x04, 0x14, 0x00, 0x03, 0x06, 0x29};
 
-std::uint16_t client_port(const Recipe& recipe) {
-  return static_cast<std::uint16_t>(recipe.port < 240 ? 1024 + recipe.port % 8
+std::uint16_t client_port(const Recipe& recipe, bool familiar) {
+  return static_cast<std::uint16_t>(recipe.port < 240 ? 1024 + recipe.port % (familiar ? 2 : 8)
                                                       : recipe.port * 257 + recipe.flags);
 }
 
 }  // namespace
 
-std::uint32_t Kitchen::wait(const Recipe& recipe) {
+std::uint32_t Kitchen::wait(const Recipe& recipe) const {
   static constexpr std::uint32_t seconds[] = {1,  1,  2,  3,  4,  4,  5,   8,
                                               10, 16, 29, 31, 48, 60, 300, 3600};
-  return recipe.wait < 248 ? 0 : seconds[recipe.sums % 16];
+  if (recipe.wait < 248)
+    return 0;
+  const auto pause = seconds[recipe.sums % 16];
+  return world_.familiar && pause > 16 && recipe.cut >= 32 ? 1 : pause;
+}
+
+bool Kitchen::changes(const Recipe& recipe) {
+  return recipe.wait == 247 && recipe.cut < 128;
 }
 
 void Kitchen::put_ethernet(const Recipe& recipe, Plan& plan) {
@@ -254,8 +261,10 @@ void Kitchen::finish(const Recipe& recipe, const Plan& plan) {
   }
   if (recipe.sums % 16 == 1)
     size_ = std::min(size_ + recipe.cut % 32, frame_.size());  // padding
+  const std::size_t first = world_.few_routers ? 12 : 0;
   for (unsigned i = 0; recipe.mutate >= 208 && i <= recipe.mutate % 4u; i++)
-    frame_[recipe.mutation[i].at % std::min<std::size_t>(size_, 128)] = recipe.mutation[i].value;
+    frame_[first + recipe.mutation[i].at % (std::min<std::size_t>(size_, 128) - first)] =
+        recipe.mutation[i].value;
   if (recipe.mutate >= 200 && recipe.mutate < 212)
     size_ = 14 + recipe.cut * (size_ - 14u) / 256u;
 }
@@ -274,7 +283,7 @@ Frame Kitchen::cook(const Recipe& recipe) {
     plan.kind = Plan::tcp;
 
   fuzz::put_ip(plan.destination, service.address);
-  const std::uint8_t low = recipe.client & 15;
+  const std::uint8_t low = recipe.client & (world_.familiar ? 3 : 15);
   if (plan.ipv6) {
     const std::uint8_t client[] = {0x20, 1, 0xd,
                                    static_cast<std::uint8_t>(0xb8 + (recipe.client >> 7))};
@@ -292,7 +301,7 @@ Frame Kitchen::cook(const Recipe& recipe) {
     std::fill_n(plan.source, 16, std::uint8_t{0});
   if (recipe.client == 126)
     plan.source[0] = 255;
-  plan.source_port = client_port(recipe);
+  plan.source_port = client_port(recipe, world_.familiar);
   plan.destination_port = service.last_port
                               ? static_cast<std::uint16_t>(service.first_port + recipe.port % 120u)
                           : service.first_port ? service.first_port

@@ -52,7 +52,9 @@ class Kitchen {
   /// The frame stays until the next one.
   reference::Frame cook(const Recipe& recipe);
   /// Seconds that pass before it.
-  static std::uint32_t wait(const Recipe& recipe);
+  std::uint32_t wait(const Recipe& recipe) const;
+  /// Whether the configuration changes before it.
+  static bool changes(const Recipe& recipe);
   /// What became of the last frame.
   void taste(const reference::Outcome& outcome);
 

@@ -1,90 +1,12 @@
 #include "worlds.hpp"
 
-#include "dataplane/xdp/front.hpp"
+#include "world_builder.hpp"
 
 namespace sluice::fuzz {
 
 namespace {
 
 using namespace reference;
-
-constexpr const char *vip = "10.0.0.100", *vip6 = "fd00:100::100";
-constexpr const char *wide = "10.0.0.110", *wide6 = "fd00:100::110";
-constexpr const char *source = "10.0.1.2", *source6 = "fd00:1::2";
-
-IpAddress ip(std::string_view text) {
-  return IpAddress::parse(text).value();
-}
-
-/// Adds pools and services to a world, and gives everything its number.
-class Builder {
- public:
-  explicit Builder(std::string name) {
-    world_.name = std::move(name);
-    world_.backends.emplace_back();
-    world_.backends[0].enabled = false;
-  }
-
-  /// A backend's entry with the usual way there: MACs by its number, out of interface 0.
-  static Backend backend(Forwarding forwarding, std::string_view address) {
-    Backend one;
-    one.address = ip(address);
-    one.forwarding = forwarding;
-    const auto& bytes = one.address.bytes();
-    one.destination = {{2, 0, 0, bytes[13], bytes[14], bytes[15]}};
-    one.source = {{2, 0, 0, 0, 0, 1}};
-    if (forwarding != Forwarding::dsr_l2)
-      one.from = ip(one.address.is_v4() ? source : source6);
-    return one;
-  }
-
-  /// A pool whose slots its backends share in turn. With `but`, each backend is changed first.
-  template <class Change>
-  std::size_t pool(Forwarding forwarding, std::initializer_list<const char*> addresses,
-                   Change but) {
-    Pool pool;
-    pool.name = "p" + std::to_string(world_.pools.size());
-    int number = 0;
-    for (const char* address : addresses) {
-      auto one = backend(forwarding, address);
-      but(one, number++);
-      if (one.preserve_client_address)
-        one.from = {};
-      pool.backends.push_back(static_cast<std::uint16_t>(world_.backends.size()));
-      world_.backends.push_back(one);
-    }
-    if (!pool.backends.empty())
-      for (std::size_t i = 0; i < 31; i++)
-        pool.slots.push_back({.owner = pool.backends[i % pool.backends.size()]});
-    world_.pools.push_back(pool);
-    return world_.pools.size() - 1;
-  }
-  std::size_t pool(Forwarding forwarding, std::initializer_list<const char*> addresses) {
-    return pool(forwarding, addresses, [](Backend&, int) {});
-  }
-
-  Builder& serve(const char* address, std::uint16_t port, std::size_t pool,
-                 std::uint16_t last = 0) {
-    for (const bool udp : {false, true}) {
-      Service one{.address = ip(address), .first_port = port, .last_port = last, .udp = udp};
-      one.id = static_cast<std::uint16_t>(world_.services.size() + 1);
-      one.pool = pool;
-      one.seed = dataplane::xdp::service_seed(
-          {one.address, port, udp ? model::Protocol::udp : model::Protocol::tcp, last});
-      world_.services.push_back(one);
-    }
-    return *this;
-  }
-  Builder& echo() {
-    for (auto& service : world_.services)
-      service.answers_echo = service.first_port == 80;
-    return *this;
-  }
-  World& world() { return world_; }
-
- private:
-  World world_;
-};
 
 /// Direct return of every kind.
 void add_dsr(Builder& builder) {
@@ -153,7 +75,9 @@ void add_nat(Builder& builder) {
         one.resolved = i != 0;
         one.enabled = i != 1;
       });
-  builder.serve(vip, 85, nat).serve(vip, 86, nat_port).serve(vip6, 85, nat6);
+  // Both kinds of flows of one backend's port must not share ports of ours.
+  builder.serve(vip, 86, nat_port).serve(wide, 7000, nat_port, 7099);
+  builder.serve(vip, 85, nat).serve(vip6, 85, nat6);
   builder.serve(vip, 87, keep4).serve(vip, 88, other4);
   builder.serve(vip6, 90, keep6).serve(vip6, 91, other6);
   builder.serve(vip, 92, wrong).serve(vip, 93, lost);
@@ -321,6 +245,9 @@ std::vector<World> make() {
     builder.world().fragments = Fragments::reassemble;
     made.push_back(builder.world());
   }
+  add_tracked_worlds(made);
+  add_limited_worlds(made);
+  add_changing_worlds(made);
   return made;
 }
 

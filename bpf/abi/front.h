@@ -149,10 +149,10 @@ struct sl_access {
 	__u64 digest;    /* of the entries, for the daemon to know them again */
 };
 
-/* Between how many backends the least loaded is found by looking at all of them. */
+/* Among how many backends the least loaded, or one that may have another flow, is found by looking at all of them. */
 #define SL_EXACT_MEMBERS 16 /* a power of two */
 
-/* The backends of a service that goes by connections, over and over; zeros where they are too many. */
+/* The backends of a service whose flows count, over and over; zeros where they are too many. */
 struct sl_members {
 	__u16 id[SL_EXACT_MEMBERS];
 };

@@ -7,7 +7,8 @@
 #ifndef SLUICE_CHOOSE_H
 #define SLUICE_CHOOSE_H
 
-#define CANDIDATES 16 /* that are asked before a flow is refused */
+#define OFFERS 4 /* backends that the algorithm names, before all are asked who may have the flow */
+#define CANDIDATES (OFFERS + SL_EXACT_MEMBERS)
 
 /* A backend has one flow more, unless it has as many as it may. The number is exact for all CPUs together. Returns whether. */
 stage int enter(__u32 backend)
@@ -117,11 +118,23 @@ separate int remember_client(struct packet *packet, __u32 backend)
 	return 0;
 }
 
+/* One of all backends, if they are few: each is among SL_EXACT_MEMBERS numbers that follow each other. 0: they are many. */
+separate __u32 member(__u32 service, __u32 number)
+{
+	return active_front()->members[service & (SL_MAX_SERVICES - 1)].id[number & (SL_EXACT_MEMBERS - 1)];
+}
+
 /* The n-th backend that a new flow may go to. */
 stage __u32 candidate(struct packet *packet, __u32 n)
 {
 	if (!packet)
 		return 0;
+	if (n >= OFFERS) {
+		__u32 id = member(packet->service, (__u32)packet->hash + n);
+
+		if (id)
+			return id;
+	}
 	if (packet->flags & SL_SERVICE_AFFINE && !n) {
 		__u32 id = backend_of_client(packet);
 
@@ -169,7 +182,7 @@ stage int choose_backend(struct packet *packet, __u32 *chosen)
 	for (__u32 n = 0; n < CANDIDATES; n++) {
 		id = candidate(packet, n);
 		/* The hash decides, whatever it meets; turns and loads can go past a backend that is just dying. */
-		if (!is_alive(id) && n + 1 < CANDIDATES && (n || packet->flags & (SL_SERVICE_ROUND_ROBIN | SL_SERVICE_LEAST_CONNECTIONS)))
+		if (!is_alive(id) && (full || n + 1 < CANDIDATES) && (n || packet->flags & (SL_SERVICE_ROUND_ROBIN | SL_SERVICE_LEAST_CONNECTIONS)))
 			continue;
 		if (enter(id)) {
 			*chosen = id;

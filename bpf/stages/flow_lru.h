@@ -191,6 +191,14 @@ separate int is_claimed_in_table(struct sl_flow_key *key)
 					  bpf_ntohs(key->destination_port)), &reply);
 }
 
+/* How far it is from one port that a flow tries to the next: coprime to how many there are (2^5 * 3 * 5^3), so that no port is
+ * tried twice. */
+stage __u32 port_step(__u64 hash)
+{
+	_Static_assert(SL_NAT_LAST_PORT - SL_NAT_FIRST_PORT + 1 == 12000, "30 holds all prime factors of the number of ports");
+	return (__u32)(hash >> 32) % (12000 / 30) * 30 + 7;
+}
+
 /* What a new flow is made of, one for each CPU: the stack has no room for it. */
 struct draft {
 	struct sl_flow_key reply_key;
@@ -254,7 +262,7 @@ separate int take_port(__u32 port)
 separate int claim_port(__u64 hash, int how)
 {
 	__u32 ports = SL_NAT_LAST_PORT - SL_NAT_FIRST_PORT + 1;
-	__u32 start = (__u32)hash % ports, step = (__u32)(hash >> 32) % (ports - 1) + 1, zero = 0;
+	__u32 start = (__u32)hash % ports, step = port_step(hash), zero = 0;
 	__u32 longest = 0, yields = 0;
 	struct draft *draft = bpf_map_lookup_elem(&drafts, &zero);
 
@@ -340,7 +348,9 @@ separate int new_flow(struct xdp_md *ctx, struct packet *packet, __u32 *chosen)
 	draft->entry.destination_port = key->source_port;
 	__builtin_memcpy(draft->entry.ethernet, data + 6, 6);
 	__builtin_memcpy(draft->entry.ethernet + 6, data, 6);
-	end = claim_port(packet->hash, preserve ? PRESERVE : packet->flags & SL_SERVICE_SHARES_PORTS ? SHARED : 0);
+	/* Flows of one client may share their hash, but should not look for ports in the same places. */
+	end = claim_port(sl_mix(packet->hash ^ packet->ports),
+			 preserve ? PRESERVE : packet->flags & SL_SERVICE_SHARES_PORTS ? SHARED : 0);
 	if (end != GO_ON)
 		return end;
 

@@ -114,7 +114,7 @@ separate int free_port4(struct entry *reply, __u32 place)
 separate __u32 claim_port4(struct entry *reply, __u64 hash, int shared)
 {
 	__u32 ports = SL_NAT_LAST_PORT - SL_NAT_FIRST_PORT + 1;
-	__u32 offset = (__u32)hash % ports, step = (__u32)(hash >> 32) % (ports - 1) + 1;
+	__u32 offset = (__u32)hash % ports, step = port_step(hash);
 	__u32 longest = 0, yields = 0, place_of_it = NOWHERE;
 	struct entry other = {};
 

@@ -91,6 +91,7 @@ stage int open_flow(struct errand *errand, __u32 *opened)
 		if (is_alive(id))
 			return write_flow_down(errand, id);
 		leave(id);
+		*opened = 0;
 		errand->flow.value = (__u64)id << 48; /* whoever forwards it says why that is impossible */
 		return GO_ON;
 	}

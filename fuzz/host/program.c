@@ -299,6 +299,14 @@ struct sl_stats *host_stats(void)
 {
 	return &stats_of_cpu;
 }
+struct sl_loads *host_loads(void)
+{
+	return &loads;
+}
+struct sl_limit *host_limits(void)
+{
+	return limits;
+}
 struct host_kernel_route *host_route(void)
 {
 	return &route;
@@ -364,6 +372,8 @@ void host_forget(void)
 	memset(&stats_of_cpu.scratch, 0, sizeof(stats_of_cpu.scratch));
 	stats_of_cpu.told = stats_of_cpu.told_epoch = 0;
 	stats_of_cpu.learning.epoch = stats_of_cpu.learning.left = 0;
+	stats_of_cpu.allowance.packets = stats_of_cpu.allowance.epoch = 0;
+	memset(limits, 0, sizeof(limits));
 }
 
 void host_set_interface(__u32 slot)

@@ -35,6 +35,8 @@ struct sl_control *host_control(void);
 struct sl_backend *host_backends(void);
 struct sl_vip *host_vips(void);
 struct sl_stats *host_stats(void);
+struct sl_loads *host_loads(void);
+struct sl_limit *host_limits(void);
 struct host_kernel_route *host_route(void);
 
 /* Memory that packets write to, to be compared with another program's. */

@@ -81,7 +81,7 @@ std::uint16_t Model::named(const Parsed& packet) const {
 
 /// The backend that the packet names itself, or that the flow's slot or its record does; 0: none.
 Model::End Model::select(const Parsed& packet, std::uint16_t& id) {
-  const auto& pool = world_->pools[packet.service->pool];
+  const auto& pool = pool_of(*packet.service);
   id = 0;
   if (pool.lost)
     return Answer{.reason = SL_REASON_TABLE_BOUND};
@@ -97,7 +97,7 @@ Model::End Model::select(const Parsed& packet, std::uint16_t& id) {
     kind = Packet::udp;
   else if (packet.opens())
     kind = Packet::syn;
-  else if (packet.closes())
+  else if (packet.closes() && !pool.affine)  // the end of one is not that of a client's others
     kind = Packet::fin_or_rst;
   if (slot.phase != transition::Phase::settled)
     recorded_.push_back(packet.hash);
@@ -116,17 +116,42 @@ Model::Answer Model::send(const Parsed& packet, std::uint8_t interface, sl_reaso
   return answer;
 }
 
-Model::Answer Model::forward(const Parsed& packet) {
-  std::uint16_t id = 0;
-  if (const auto end = select(packet, id))
+Model::Answer Model::Placed::with_edges(Answer answer) const {
+  answer.opened = opened;
+  answer.closed = closed;
+  answer.edge_of = opened || closed ? id : std::uint16_t{0};
+  return answer;
+}
+
+/// The backend of a packet by direct return. Nothing, or an end.
+Model::End Model::place(const Parsed& packet, const Outcome& seen, Placed& placed) {
+  if (pool_of(*packet.service).tracked)
+    return track(packet, seen, placed);
+  placed.opened = packet.opens();
+  placed.closed = packet.closes();
+  return select(packet, placed.id);
+}
+
+Model::Answer Model::forward(const Parsed& packet, const Outcome& seen) {
+  Placed placed;
+  if (const auto end = place(packet, seen, placed))
     return dropped(*end, packet.service->id, 0);
-  return forward_to(packet, *packet.service, id);
+  return in_its_place(packet, *packet.service, placed);
+}
+
+/// A flow that is remembered opens and closes whatever becomes of the packet; of the others only
+/// those packets are known that went on.
+Model::Answer Model::in_its_place(const Parsed& packet, const Service& service,
+                                  const Placed& placed) {
+  const auto answer = forward_to(packet, service, placed.id);
+  const bool tracked = pool_of(service).tracked;
+  return tracked || answer.counted == Counted::forwarded ? placed.with_edges(answer) : answer;
 }
 
 Model::Answer Model::forward_to(const Parsed& packet, const Service& service, std::uint16_t id) {
   const auto& backend = world_->backends[id];
-  if (packet.ip_length > backend.room())
-    return dropped(refuse(packet, id), service.id, id);
+  if (const auto end = hold_back(packet, id))
+    return dropped(*end, service.id, id);
   const auto outer = backend.outer();
   if (packet.frame.headroom < outer)
     return dropped(drop(SL_REASON_NO_HEADROOM), service.id, id);
@@ -165,8 +190,6 @@ Model::Answer Model::forward_to(const Parsed& packet, const Service& service, st
   answer.counted = Counted::forwarded;
   answer.service = service.id;
   answer.backend = id;
-  answer.opened = packet.opens();
-  answer.closed = packet.closes();
   return answer;
 }
 

@@ -26,7 +26,7 @@ std::string Model::datagram_key(const Parsed& packet) const {
   return key;
 }
 
-Model::Answer Model::first_fragment(Parsed& packet, End end) {
+Model::Answer Model::first_fragment(Parsed& packet, const Outcome& seen, End end) {
   Datagram datagram{.seen = now_};
   // The kernel has pings, and what nat would have to rewrite.
   if (!end && is_icmp(packet.protocol))
@@ -38,14 +38,18 @@ Model::Answer Model::first_fragment(Parsed& packet, End end) {
       datagrams_[datagram_key(packet)] = datagram;
     return *end;
   }
-  if (const auto lost = select(packet, datagram.backend))
+  Placed placed;
+  if (const auto lost = place(packet, seen, placed))
     return dropped(*lost, packet.service->id, 0);
-  if (datagram.backend) {
+  if (placed.id) {
+    datagram.backend = placed.id;
     datagram.service = packet.service;
     datagram.hash = packet.hash;
     datagrams_[datagram_key(packet)] = datagram;
   }
-  return forward_to(packet, *packet.service, datagram.backend);
+  if (const auto held = admit(packet, *packet.service))
+    return pool_of(*packet.service).tracked ? placed.with_edges(*held) : *held;
+  return in_its_place(packet, *packet.service, placed);
 }
 
 Model::Answer Model::later_fragment(Parsed& packet) {
@@ -60,6 +64,8 @@ Model::Answer Model::later_fragment(Parsed& packet) {
   if (!datagram.backend)
     return pass(SL_REASON_FRAGMENT);
   packet.hash = datagram.hash;
+  if (const auto held = admit(packet, *datagram.service))
+    return *held;
   return forward_to(packet, *datagram.service, datagram.backend);
 }
 

@@ -61,11 +61,15 @@ Model::Answer Model::icmp_error(Parsed& packet, const Outcome& seen) {
   packet.service = Directory::service(*packet.to, protocol, service_port);
   if (!packet.service)
     return pass(SL_REASON_ICMP);
+  packet.client = destination_of(quoted, packet.ipv6);
+  packet.source_port = client_port;
+  packet.destination_port = service_port;
+  packet.hash = hash_of(*packet.service, packet.client, client_port, service_port);
+  if (auto held = admit(packet, *packet.service))
+    return *held;
   if (is_nat(*packet.service))
     return nat_error(packet, quote, seen);
-  packet.hash =
-      hash_of(*packet.service, destination_of(quoted, packet.ipv6), client_port, service_port);
-  auto answer = forward(packet);
+  auto answer = forward(packet, seen);
   if (answer.action == Action::tx || answer.action == Action::redirect)
     answer.reason = SL_REASON_ICMP_ERROR;
   return answer;

@@ -4,18 +4,27 @@
 
 namespace sluice::reference {
 
-Model::Model()
-    : records_({.buckets = std::size_t{1} << SL_RECORD_BITS,
-                .epoch_seconds = SL_RECORD_EPOCH,
-                .inserts_per_epoch = ~0u}),
+Model::Model(const sl_traffic* program_backends)
+    : program_backends_(program_backends), records_({.buckets = std::size_t{1} << SL_RECORD_BITS,
+                                                     .epoch_seconds = SL_RECORD_EPOCH,
+                                                     .inserts_per_epoch = ~0u}),
       counters_(std::make_unique<Counters>()) {}
 
-void Model::load(const World& world) {
+void Model::change(const World& world) {
   world_ = &world;
   directory_.emplace(world);
   alive_.assign(world.backends.size(), 0);
   for (std::size_t id = 1; id < world.backends.size(); id++)
     alive_[id] = world.backends[id].room() > 0;
+  members_.assign(world.pools.size(), {});
+  for (std::size_t i = 0; i < world.pools.size(); i++)
+    for (const auto& slot : world.pools[i].slots)
+      if (slot.owner && std::ranges::find(members_[i], slot.owner) == members_[i].end())
+        members_[i].push_back(slot.owner);
+}
+
+void Model::load(const World& world) {
+  change(world);
   for (const auto hash : recorded_)
     while (auto* word = records_.find(hash))
       *word = 0;
@@ -24,6 +33,16 @@ void Model::load(const World& world) {
   flows_.clear();
   ways_.clear();
   told_ = told_at_ = 0;
+  tracking_.flows.clear();
+  tracking_.clients.clear();
+  tracking_.turns.clear();
+  tracking_.active.assign(world.backends.size(), 0);
+  buckets_ = {.backend = std::vector<Bucket>(world.backends.size())};
+}
+
+void Model::believe(const sl_traffic* services, const sl_traffic* backends) {
+  std::memcpy(counters_->service, services, sizeof counters_->service);
+  std::memcpy(counters_->backend, backends, sizeof counters_->backend);
 }
 
 bool Model::is_nat(const Service& service) const {
@@ -33,9 +52,11 @@ bool Model::is_nat(const Service& service) const {
 
 std::uint64_t Model::hash_of(const Service& service, Bytes client, std::uint16_t client_port,
                              std::uint16_t service_port) const {
-  std::uint8_t bytes[4];
-  put16(bytes, client_port);
-  put16(bytes + 2, service_port);
+  std::uint8_t bytes[4]{};
+  if (!pool_of(service).affine) {  // else a client's flows are all alike
+    put16(bytes, client_port);
+    put16(bytes + 2, service_port);
+  }
   std::uint32_t ports;
   std::memcpy(&ports, bytes, 4);
   if (client.size() == 4) {
@@ -136,8 +157,9 @@ Model::End Model::read_ports(Parsed& packet) {
   packet.service = Directory::service(*packet.to, packet.protocol, packet.destination_port);
   if (!packet.service)
     return pass(SL_REASON_NO_SERVICE);
+  packet.client = packet.source();
   packet.hash =
-      hash_of(*packet.service, packet.source(), packet.source_port, packet.destination_port);
+      hash_of(*packet.service, packet.client, packet.source_port, packet.destination_port);
   return {};
 }
 
@@ -146,7 +168,9 @@ Model::Answer Model::deliver(Parsed& packet, const Outcome& seen) {
     return icmp(packet, seen);
   if (!packet.service)
     return nat_reply(packet, seen);
-  return is_nat(*packet.service) ? nat(packet, seen) : forward(packet);
+  if (auto end = admit(packet, *packet.service))
+    return *end;
+  return is_nat(*packet.service) ? nat(packet, seen) : forward(packet, seen);
 }
 
 Model::Answer Model::answer(const Frame& frame, const Outcome& seen) {
@@ -174,7 +198,7 @@ Model::Answer Model::answer(const Frame& frame, const Outcome& seen) {
   if (!end)
     end = read_ports(packet);
   if (packet.fragment)
-    return first_fragment(packet, end);
+    return first_fragment(packet, seen, end);
   return end ? *end : deliver(packet, seen);
 }
 
@@ -192,6 +216,9 @@ std::string Model::compare(const Frame& frame, const Outcome& seen) const {
     return name(seen.action, seen.reason) + ", expected " + name(answer_.action, answer_.reason);
   if (seen.action == Action::drop || seen.action == Action::aborted)
     return {};
+  if (seen.action == Action::pass && seen.reason == SL_REASON_RATE_LIMITED)
+    if (auto complaint = compare_mark(seen); !complaint.empty())
+      return complaint;
   const Bytes bytes = answer_.changed ? Bytes(out_.data(), out_size_) : frame.bytes;
   if (bytes.size() != seen.bytes.size())
     return std::to_string(seen.bytes.size()) + " bytes, expected " + std::to_string(bytes.size());
@@ -236,8 +263,12 @@ std::string Model::judge(const Frame& frame, const Outcome& seen) {
   answer_ = answer(frame, seen);
   for_a_service_ += answer_.service != 0;
   count(frame);
+  if (!answer_.opened && !answer_.closed)
+    return compare(frame, seen);
+  if (!answer_.edge_of)
+    answer_.edge_of = answer_.backend;
   for (auto* traffic :
-       {&counters_->service[answer_.service], &counters_->backend[answer_.backend]}) {
+       {&counters_->service[answer_.service], &counters_->backend[answer_.edge_of]}) {
     traffic->opened += answer_.opened;
     traffic->closed += answer_.closed;
   }

@@ -4,11 +4,12 @@
 //
 // Where the data plane is free to choose, what it chose is looked at and must be allowed:
 //   - which free port of ours a nat flow gets;
-//   - that it finds none, if at least one living flow shares the backend's port;
+//   - that it finds none, if a quarter of them is taken;
 //   - with sixteen routers or more, whether a reply follows its client's frames or the kernel's
 //   route;
 //   - a datagram's first fragment may be followed again 18 hours later, for half a minute;
-//   - in a crowded world, whether a nat flow was forgotten or is refused.
+//   - in a crowded world, whether a nat flow was forgotten or is refused;
+//   - which of several backends gets a flow that may go to any of them.
 // Slots of a table in transition, and their records, are tests/unit/transition_reference.hpp.
 #pragma once
 
@@ -22,6 +23,7 @@
 #include "directory.hpp"
 #include "headers.hpp"
 #include "nat.hpp"
+#include "tracking.hpp"
 #include "transition_reference.hpp"
 
 namespace sluice::reference {
@@ -39,6 +41,7 @@ struct Outcome {
   Action action = Action::aborted;
   sl_reason reason = SL_REASON_BUG;
   Bytes bytes;
+  Bytes meta;  ///< what stands before a packet that passes beyond a limit
 };
 
 /// All that is counted.
@@ -50,10 +53,14 @@ struct Counters {
 
 class Model {
  public:
-  Model();
+  /// @param program_backends the program's counters, by id: they tell whom it chose where it may
+  /// choose
+  explicit Model(const sl_traffic* program_backends);
 
   /// A new world, of which nothing is remembered. Counters go on. Refers to `world`.
   void load(const World& world);
+  /// The world changes to one with the same services and backends; what is remembered stays.
+  void change(const World& world);
   /// The clock, in seconds.
   void set_time(std::uint32_t now) { now_ = now; }
 
@@ -64,11 +71,18 @@ class Model {
   Outcome expected() const;
   const Counters& counters() const { return *counters_; }
   void clear_counters() { *counters_ = {}; }
+  /// Flows that count for a backend.
+  std::uint32_t active(std::uint16_t backend) const { return tracking_.active[backend]; }
+  /// What services and backends got is the program's from now on: after a world in which some of it
+  /// cannot be known.
+  void believe(const sl_traffic* services, const sl_traffic* backends);
   /// The service and the backend that the last frame was counted for; 0: none.
   std::uint16_t last_service() const { return answer_.service; }
   std::uint16_t last_backend() const { return answer_.backend; }
   /// Frames of a service so far, whatever became of them, and frames in all.
   std::uint64_t for_a_service() const { return for_a_service_; }
+  /// The backend whose flow the last frame opened or closed; 0: none.
+  std::uint16_t last_edge_of() const { return answer_.edge_of; }
 
  private:
   enum class Counted : std::uint8_t { nothing, forwarded, reply, dropped };
@@ -79,6 +93,7 @@ class Model {
     bool changed = false;  ///< its bytes are those of out_
     Counted counted = Counted::nothing;
     std::uint16_t service = 0, backend = 0;
+    std::uint16_t edge_of = 0;  ///< the backend whose flow it opens or closes
     bool opened = false, closed = false;
     bool edges_unknown = false;  ///< whether it opens or closes cannot be told
   };
@@ -92,6 +107,7 @@ class Model {
     std::uint16_t source_port = 0, destination_port = 0;
     const Directory::Address* to = nullptr;
     const Service* service = nullptr;
+    Bytes client;  ///< the client's address, of a packet for a service or about a flow
     std::uint64_t hash = 0;
     std::size_t fragment = 0;  ///< where the header is that says so; 0: it is whole
     bool later = false;        ///< a fragment, not the first of its datagram
@@ -114,6 +130,7 @@ class Model {
   End judge_fragment(const Parsed& packet) const;
   End read_ports(Parsed& packet);
   Answer deliver(Parsed& packet, const Outcome& seen);
+  const Pool& pool_of(const Service& service) const { return world_->pools[service.pool]; }
   bool is_nat(const Service& service) const;
   static bool is_icmp(std::uint8_t protocol) { return protocol == icmp4 || protocol == icmp6; }
   std::uint64_t hash_of(const Service& service, Bytes client, std::uint16_t client_port,
@@ -121,8 +138,16 @@ class Model {
 
   // forward.cpp: to a backend by direct return, out of an interface, or not at all
   std::uint16_t named(const Parsed& packet) const;
+  /// Where a packet by direct return goes, and whether that opens or closes its flow.
+  struct Placed {
+    std::uint16_t id = 0;
+    bool opened = false, closed = false;
+    Answer with_edges(Answer answer) const;
+  };
   End select(const Parsed& packet, std::uint16_t& id);
-  Answer forward(const Parsed& packet);
+  End place(const Parsed& packet, const Outcome& seen, Placed& placed);
+  Answer forward(const Parsed& packet, const Outcome& seen);
+  Answer in_its_place(const Parsed& packet, const Service& service, const Placed& placed);
   Answer forward_to(const Parsed& packet, const Service& service, std::uint16_t id);
   Answer send(const Parsed& packet, std::uint8_t interface, sl_reason reason) const;
   Answer refuse(const Parsed& packet, std::uint16_t id);
@@ -143,8 +168,30 @@ class Model {
     std::uint32_t seen = 0;
   };
   std::string datagram_key(const Parsed& packet) const;
-  Answer first_fragment(Parsed& packet, End end);
+  Answer first_fragment(Parsed& packet, const Outcome& seen, End end);
   Answer later_fragment(Parsed& packet);
+
+  // choose.cpp
+  std::uint16_t owner(const Parsed& packet) const;
+  bool has_room(std::uint16_t id) const;
+  std::uint16_t next_in_turn(const Service& service);
+  std::uint16_t observed(const std::vector<std::uint16_t>& may) const;
+  static Tuple client_of(const Parsed& packet);
+  std::uint16_t backend_of_client(const Parsed& packet) const;
+  void note_client(const Parsed& packet, std::uint16_t backend);
+  void keep_least_loaded(std::vector<std::uint16_t>& may) const;
+  End choose(const Parsed& packet, const Outcome& seen, bool counts, std::uint16_t& id);
+
+  // tracking.cpp
+  static Tuple tracked_key(const Parsed& packet);
+  bool is_of(const Parsed& packet, const TrackedFlow& flow) const;
+  End track(const Parsed& packet, const Outcome& seen, Placed& placed);
+
+  // limits.cpp
+  Answer excess(const Parsed& packet) const;
+  End admit(const Parsed& packet, const Service& service);
+  End hold_back(const Parsed& packet, std::uint16_t id);
+  std::string compare_mark(const Outcome& seen) const;
 
   // nat.cpp
   struct Rewritten {
@@ -153,11 +200,21 @@ class Model {
   };
   void rewrite(const Parsed& packet, const Rewritten& as);
   static bool is_over(const Flow& flow, std::uint32_t now, bool of_reply);
+  bool is_plain(const Parsed& packet, const Flow& flow);
+  void count_end(const Flow& flow, bool counted);
+  void forget(Flow& flow);
   Answer nat(const Parsed& packet, const Outcome& seen);
-  Answer nat_to(const Parsed& packet, Flow& flow, bool opened, bool closed);
+  Answer nat_to(const Parsed& packet, const Outcome& seen, Flow& flow, bool opened, bool closed);
+  void reveal(Tuple tuple, Tuple client);
   Answer nat_reply(const Parsed& packet, const Outcome& seen);
   bool goes_on(const Parsed& packet, Flow& flow, bool& closed);
   bool note(const Parsed& packet, Flow& flow, bool& closed);
+  bool is_taken(const Tuple& reply) const;
+  bool is_taken_by_any(Tuple reply) const;
+  bool seems_full(Tuple reply) const;
+  bool read_port(std::size_t at, const Outcome& seen, Tuple& reply) const;
+  bool show_port(std::size_t at, const Outcome& seen, Flow& flow);
+  void take_port(Flow& flow);
   End open_flow(const Parsed& packet, const Outcome& seen, bool narrow, Flow*& flow);
   Answer turn(const Parsed& packet, Flow& flow, const Outcome& seen);
   Answer way_back(const Parsed& packet, const Flow& flow, const Outcome& seen, sl_reason reason);
@@ -170,7 +227,7 @@ class Model {
     std::uint8_t protocol;
     std::uint16_t source_port, destination_port;
   };
-  Flow* quoted_flow(const Parsed& packet, const Quote& quote);
+  Flow* quoted_flow(const Parsed& packet, const Quote& quote, const Outcome& seen);
   Answer nat_error(const Parsed& packet, const Quote& quote, const Outcome& seen);
 
   // out_: the frame that leaves
@@ -180,9 +237,12 @@ class Model {
   std::string compare(const Frame& frame, const Outcome& seen) const;
   void count(const Frame& frame);
 
+  const sl_traffic* program_backends_;
   const World* world_ = nullptr;
   std::optional<Directory> directory_;
   std::vector<std::uint8_t> alive_;
+  std::vector<std::vector<std::uint16_t>> members_;  ///< the backends in a pool's table
+  std::vector<std::uint16_t> may_;                   ///< those that may have a flow
   std::uint32_t now_ = 0;
   std::uint32_t told_at_ = 0, told_ = 0;
   Records records_;
@@ -190,6 +250,8 @@ class Model {
   std::unordered_map<std::string, Datagram> datagrams_;
   Flows flows_;
   std::set<Way> ways_;
+  Tracking tracking_;
+  Buckets buckets_;
 
   Bytes frame_;
   Answer answer_;

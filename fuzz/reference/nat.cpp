@@ -53,7 +53,7 @@ void Model::rewrite(const Parsed& packet, const Rewritten& as) {
 bool Model::note(const Parsed& packet, Flow& flow, bool& closed) {
   if (is_over(flow, now_, false) || (packet.opens() && flow.closed()) || !flow.has_reply)
     return false;
-  const bool was_closed = flow.client_closed;
+  const bool was_closed = flow.client_closed, counted = !flow.closed();
   flow.seen = now_;
   if (packet.closes())
     flow.client_closed = true;
@@ -61,8 +61,21 @@ bool Model::note(const Parsed& packet, Flow& flow, bool& closed) {
     flow.backend_closed = true;
   if (flow.answered && !(packet.tcp_flags & flag_syn))
     flow.established = true;
+  count_end(flow, counted);
   closed = flow.client_closed && !was_closed;
   return true;
+}
+
+/// A narrow flow counts for its backend until it is closed by both, or forgotten.
+void Model::count_end(const Flow& flow, bool counted) {
+  if (flow.client.narrow && counted && flow.closed())
+    tracking_.active[flow.backend]--;
+}
+
+void Model::forget(Flow& flow) {
+  if (flow.client.narrow && !flow.closed())
+    tracking_.active[flow.backend]--;
+  flows_.forget(flow);
 }
 
 /// Is this packet of the flow that its addresses and ports were used for last? Then it is noted.
@@ -86,11 +99,68 @@ bool Model::goes_on(const Parsed& packet, Flow& flow, bool& closed) {
   return true;
 }
 
+/// Has a flow this port of ours that lives?
+bool Model::is_taken(const Tuple& reply) const {
+  const auto* owner = flows_.find(flows_.by_reply, reply);
+  return owner && flows_.find(flows_.by_client, owner->client) == owner &&
+         !is_over(*owner, now_, !reply.narrow);
+}
+
+/// Likewise of either kind: they share the ports.
+bool Model::is_taken_by_any(Tuple reply) const {
+  if (is_taken(reply))
+    return true;
+  reply.narrow = !reply.narrow;
+  return !reply.source.ipv6 && is_taken(reply);
+}
+
+/// Can it be that no free port was found? Each of the tries is of another port: of a quarter that
+/// is taken, 24 in a row are met once in 10^14 flows.
+bool Model::seems_full(Tuple reply) const {
+  int others = (SL_NAT_LAST_PORT - SL_NAT_FIRST_PORT + 1) / 4;
+  for (unsigned port = SL_NAT_FIRST_PORT; port <= SL_NAT_LAST_PORT && others > 0; port++) {
+    reply.destination_port = static_cast<std::uint16_t>(port);
+    others -= is_taken_by_any(reply);
+  }
+  return others == 0;
+}
+
+/// The port of ours that the program chose, from what left. Returns whether it may.
+bool Model::read_port(std::size_t at, const Outcome& seen, Tuple& reply) const {
+  if (seen.bytes.size() < at + 2)
+    return false;
+  const auto port = get16(&seen.bytes[at]);
+  reply.destination_port = port;
+  return port >= SL_NAT_FIRST_PORT && port <= SL_NAT_LAST_PORT &&
+         (world_->crowded || !is_taken_by_any(reply));
+}
+
+/// The flow's first packet that is not held back shows its port.
+bool Model::show_port(std::size_t at, const Outcome& seen, Flow& flow) {
+  if (world_->backends[flow.backend].preserve_client_address || flow.reply.destination_port)
+    return true;
+  if (!read_port(at, seen, flow.reply))
+    return false;
+  take_port(flow);
+  std::erase(flows_.hidden, &flow);
+  return true;
+}
+
+/// The port is the flow's now, whoever had it.
+void Model::take_port(Flow& flow) {
+  if (auto* owner = flows_.find(flows_.by_reply, flow.reply)) {
+    owner->has_reply = false;
+    if (!flow.client.narrow)
+      flows_.by_client.erase(owner->client);
+  }
+  flows_.by_reply[flow.reply] = &flow;
+}
+
 /// A new flow. The program chose its port: read from the frame that left. Nothing, or an end.
 Model::End Model::open_flow(const Parsed& packet, const Outcome& seen, bool narrow, Flow*& flow) {
   std::uint16_t id = 0;
   const auto service = packet.service->id;
-  if (const auto end = select(packet, id))
+  if (const auto end = choose(packet, seen, narrow, id))
     return dropped(*end, service, 0);
   const auto& backend = world_->backends[id];
   if (id && packet.ipv6 != backend.ipv6())
@@ -109,38 +179,19 @@ Model::End Model::open_flow(const Parsed& packet, const Outcome& seen, bool narr
               packet.source_port,
               packet.protocol,
               narrow};
-  const auto living = [&](const Tuple& tuple) {
-    auto* owner = flows_.find(flows_.by_reply, tuple);
-    const auto current = owner ? flows_.find(flows_.by_client, owner->client) : nullptr;
-    return owner && current == owner && !is_over(*owner, now_, !narrow);
-  };
   if (world_->crowded &&
       (seen.reason == SL_REASON_NO_PORT || seen.reason == SL_REASON_FLOW_TABLE_FULL))
     return dropped(drop(seen.reason), service, id);
   if (preserve) {
-    if (living(reply))
+    if (is_taken(reply))
       return dropped(drop(SL_REASON_NO_PORT), service, id);
-  } else {
-    if (seen.reason == SL_REASON_NO_PORT) {
-      // Only for want of one: another flow to the backend's port must have one.
-      for (unsigned port = SL_NAT_FIRST_PORT; port <= SL_NAT_LAST_PORT; port++) {
-        reply.destination_port = static_cast<std::uint16_t>(port);
-        if (living(reply))
-          return dropped(drop(SL_REASON_NO_PORT), service, id);
-      }
-      return dropped(drop(SL_REASON_FLOW_TABLE_FULL), service, id);
-    }
-    if (seen.bytes.size() < packet.l4 + 2)
-      return Answer{};  // it should have left as long as it came
-    reply.destination_port = get16(&seen.bytes[packet.l4]);
-    if (reply.destination_port < SL_NAT_FIRST_PORT || reply.destination_port > SL_NAT_LAST_PORT ||
-        (living(reply) && !world_->crowded))
-      return dropped(drop(SL_REASON_NO_PORT), service, id);  // it must not have taken this one
-  }
-  if (auto* owner = flows_.find(flows_.by_reply, reply)) {
-    owner->has_reply = false;
-    if (!narrow)
-      flows_.by_client.erase(owner->client);
+  } else if (seen.reason == SL_REASON_NO_PORT) {
+    return dropped(drop(seems_full(reply) ? SL_REASON_NO_PORT : SL_REASON_FLOW_TABLE_FULL), service,
+                   id);
+  } else if (seen.reason == SL_REASON_RATE_LIMITED) {
+    reply.destination_port = 0;  // not rewritten: the flow's next packet will show its port
+  } else if (!read_port(packet.l4, seen, reply)) {
+    return dropped(drop(SL_REASON_NO_PORT), service, id);  // it must not have taken this one
   }
   flow = &flows_.all.emplace_back();
   flow->client = client;
@@ -148,9 +199,23 @@ Model::End Model::open_flow(const Parsed& packet, const Outcome& seen, bool narr
   flow->backend = id;
   flow->service = packet.service;
   flow->seen = flow->reply_seen = now_;
+  std::ranges::copy(packet.frame.bytes.first(12), flow->way.ethernet.begin());
+  flow->way.interface = packet.frame.interface;
+  if (narrow)
+    tracking_.active[id]++;
   flows_.by_client[client] = flow;
-  flows_.by_reply[reply] = flow;
+  if (reply.destination_port || preserve)
+    take_port(*flow);
+  else
+    flows_.hidden.push_back(flow);
   return {};
+}
+
+/// Is there nothing to note about this packet of an established flow?
+bool Model::is_plain(const Parsed& packet, const Flow& flow) {
+  return flow.established && flow.seen == now_ && !packet.closes() &&
+         !(packet.tcp_flags & flag_syn) && flow.way.interface == packet.frame.interface &&
+         std::ranges::equal(flow.way.ethernet, packet.frame.bytes.first(12));
 }
 
 Model::Answer Model::nat(const Parsed& packet, const Outcome& seen) {
@@ -163,8 +228,9 @@ Model::Answer Model::nat(const Parsed& packet, const Outcome& seen) {
                      packet.protocol,         narrow};
   bool opened = false, closed = false;
   auto* flow = flows_.find(flows_.by_client, client);
+  const bool plain = flow && is_plain(packet, *flow);
   if (flow && !goes_on(packet, *flow, closed)) {
-    flows_.forget(*flow);
+    forget(*flow);
     flow = nullptr;
   }
   if (flow && world_->crowded) {
@@ -174,7 +240,7 @@ Model::Answer Model::nat(const Parsed& packet, const Outcome& seen) {
     const bool moved = seen.reason == SL_REASON_NAT && seen.bytes.size() > packet.l4 + 2 &&
                        get16(&seen.bytes[packet.l4]) != flow->reply.destination_port;
     if (refused || moved) {
-      flows_.forget(*flow);
+      forget(*flow);
       flow = nullptr;
     }
   }
@@ -187,15 +253,19 @@ Model::Answer Model::nat(const Parsed& packet, const Outcome& seen) {
     if (narrow)
       note(packet, *flow, closed);
   }
-  auto answer = nat_to(packet, *flow, opened, closed);
+  if (narrow && pool.affine && flow->established && !plain)
+    note_client(packet, flow->backend);
+  auto answer = nat_to(packet, seen, *flow, opened, closed);
   answer.edges_unknown = world_->crowded;
   return answer;
 }
 
-Model::Answer Model::nat_to(const Parsed& packet, Flow& flow, bool opened, bool closed) {
+Model::Answer Model::nat_to(const Parsed& packet, const Outcome& seen, Flow& flow, bool opened,
+                            bool closed) {
   const auto& backend = world_->backends[flow.backend];
   const bool narrow = flow.client.narrow;
-  if (narrow || packet.ip_length <= backend.room()) {
+  const auto held = hold_back(packet, flow.backend);
+  if (narrow || !held) {
     std::ranges::copy(packet.frame.bytes.first(12), flow.way.ethernet.begin());
     flow.way.interface = packet.frame.interface;
     if (narrow)
@@ -207,8 +277,10 @@ Model::Answer Model::nat_to(const Parsed& packet, Flow& flow, bool opened, bool 
     answer.closed = narrow && closed;
     return answer;
   };
-  if (packet.ip_length > backend.room())
-    return not_sent(refuse(packet, flow.backend));
+  if (held)
+    return not_sent(*held);
+  if (!show_port(packet.l4, seen, flow))
+    return dropped(drop(SL_REASON_NO_PORT), flow.service->id, flow.backend);
   if (!narrow && packet.closes()) {
     closed = !flow.client_closed;
     flow.client_closed = true;
@@ -229,6 +301,21 @@ Model::Answer Model::nat_to(const Parsed& packet, Flow& flow, bool opened, bool 
   return answer;
 }
 
+/// A reply to a flow whose own packets were held back, or an error about one, shows the port that
+/// it has: `client` is how packets of that flow arrive.
+void Model::reveal(Tuple tuple, Tuple client) {
+  for (auto* flow : flows_.hidden) {
+    tuple.narrow = client.narrow = flow->client.narrow;
+    flow->reply.destination_port = tuple.destination_port;
+    if (flow->reply == tuple && flow->client == client) {
+      take_port(*flow);
+      std::erase(flows_.hidden, flow);
+      return;
+    }
+    flow->reply.destination_port = 0;
+  }
+}
+
 /// Replies of narrow flows are noted once in an interval of four seconds, and while the flow opens,
 /// and when they end it.
 Model::Answer Model::nat_reply(const Parsed& packet, const Outcome& seen) {
@@ -237,6 +324,11 @@ Model::Answer Model::nat_reply(const Parsed& packet, const Outcome& seen) {
               packet.source_port,      packet.destination_port,
               packet.protocol,         true};
   Flow* flow = nullptr;
+  if (seen.reason == SL_REASON_NAT_REPLY && seen.bytes.size() >= packet.l4 + 4)
+    reveal(tuple,
+           {key_of(destination_of(seen.bytes.subspan(packet.l3), packet.ipv6)),
+            key_of(source_of(seen.bytes.subspan(packet.l3), packet.ipv6)),
+            get16(&seen.bytes[packet.l4 + 2]), get16(&seen.bytes[packet.l4]), packet.protocol});
   if (packet.to->kind == Directory::Kind::nat_source && !packet.ipv6)
     flow = flows_.find(flows_.by_reply, tuple);
   if (flow) {
@@ -252,8 +344,10 @@ Model::Answer Model::nat_reply(const Parsed& packet, const Outcome& seen) {
         flow->seen = now_;
         flow->answered = flow->reply_noted = true;
         flow->interval = interval;
+        const bool counted = !flow->closed();
         flow->backend_closed |= packet.closes();
         flow->client_closed |= (packet.tcp_flags & flag_rst) != 0;
+        count_end(*flow, counted);
         return turn(packet, *flow, seen);
       }
     } else {
@@ -297,9 +391,8 @@ Model::Answer Model::turn(const Parsed& packet, Flow& flow, const Outcome& seen)
   rewrite(packet, {source, destination, flow.client.destination_port, flow.client.source_port});
   auto answer = way_back(packet, flow, seen, SL_REASON_NAT_REPLY);
   if (answer.action == Action::drop)
-    return answer.reason == SL_REASON_UNRESOLVED
-               ? answer
-               : dropped(answer, flow.service->id, flow.backend);
+    return answer.reason == SL_REASON_UNRESOLVED ? answer
+                                                 : dropped(answer, flow.service->id, flow.backend);
   answer.counted = Counted::reply;
   answer.service = flow.service->id;
   answer.backend = flow.backend;

@@ -65,10 +65,12 @@ struct Flow {
 struct Flows {
   std::deque<Flow> all;
   std::unordered_map<Tuple, Flow*, TupleHash> by_client, by_reply;
+  std::vector<Flow*> hidden;  ///< no packet has left yet that shows which port they have
   void clear() {
     all.clear();
     by_client.clear();
     by_reply.clear();
+    hidden.clear();
   }
   Flow* find(const std::unordered_map<Tuple, Flow*, TupleHash>& by, const Tuple& tuple) const {
     const auto found = by.find(tuple);
@@ -79,6 +81,7 @@ struct Flows {
     by_client.erase(flow.client);
     if (flow.has_reply)
       by_reply.erase(flow.reply);
+    std::erase(hidden, &flow);
     flow.has_reply = false;
   }
 };

@@ -5,7 +5,7 @@ namespace sluice::reference {
 
 /// The flow that the quoted packet is of: a backend's packet where a service sent it, otherwise a
 /// client's. Null if there is none.
-Flow* Model::quoted_flow(const Parsed& packet, const Quote& quote) {
+Flow* Model::quoted_flow(const Parsed& packet, const Quote& quote, const Outcome& seen) {
   const bool by_service = packet.service != nullptr;
   const auto quoted = packet.frame.bytes.subspan(quote.at);
   Tuple tuple{key_of(destination_of(quoted, packet.ipv6)),
@@ -14,9 +14,17 @@ Flow* Model::quoted_flow(const Parsed& packet, const Quote& quote) {
               quote.source_port,
               quote.protocol,
               true};
+  if (!by_service && seen.reason == SL_REASON_ICMP_ERROR &&
+      seen.bytes.size() == packet.frame.bytes.size())
+    reveal(tuple, {key_of(source_of(seen.bytes.subspan(quote.at), packet.ipv6)),
+                   key_of(destination_of(seen.bytes.subspan(quote.at), packet.ipv6)),
+                   get16(&seen.bytes[quote.ports_at]), get16(&seen.bytes[quote.ports_at + 2]),
+                   quote.protocol});
   const auto& by = by_service ? flows_.by_client : flows_.by_reply;
   Flow* flow = packet.ipv6 ? nullptr : flows_.find(by, tuple);
   // The way back to the client is known as long as the flow is.
+  if (flow && by_service && !world_->backends[flow->backend].enabled)
+    flow = nullptr;  // nobody is there who could have sent it
   if (flow && !by_service && flows_.find(flows_.by_client, flow->client) != flow)
     flow = nullptr;
   tuple.narrow = false;
@@ -24,13 +32,17 @@ Flow* Model::quoted_flow(const Parsed& packet, const Quote& quote) {
 }
 
 Model::Answer Model::nat_error(const Parsed& packet, const Quote& quote, const Outcome& seen) {
-  auto* flow = quoted_flow(packet, quote);
+  auto* flow = quoted_flow(packet, quote, seen);
   if (!flow || (world_->crowded && seen.reason == SL_REASON_ICMP))
     return pass(SL_REASON_ICMP);
   const auto& backend = world_->backends[flow->backend];
   const bool to_backend = packet.service != nullptr;
-  if (to_backend && packet.ip_length > backend.room())
-    return dropped(refuse(packet, flow->backend), flow->service->id, flow->backend);
+  if (to_backend) {
+    if (const auto held = hold_back(packet, flow->backend))
+      return dropped(*held, flow->service->id, flow->backend);
+    if (!show_port(quote.ports_at + 2, seen, *flow))
+      return pass(SL_REASON_ICMP);
+  }
 
   // What the sender of the quoted packet had written.
   const auto& sent = to_backend ? flow->reply : flow->client;

@@ -14,6 +14,13 @@ namespace sluice::reference {
 
 enum class Forwarding : std::uint8_t { nat, dsr_l2, dsr_ipip };
 enum class Fragments : std::uint8_t { pass, drop, reassemble };
+enum class Algorithm : std::uint8_t { maglev, round_robin, least_connections };
+
+/// A limit of packets: so many at once after a pause, then one each `seconds`.
+struct Rate {
+  std::uint32_t burst = 0;  ///< 0: there is no limit
+  std::uint32_t seconds = 8;
+};
 
 /// A backend of a pool, with the way there.
 struct Backend {
@@ -29,6 +36,9 @@ struct Backend {
   IpAddress from;                       ///< nat: what we send from; dsr-ipip: the outer source
   bool from_varies = false;             ///< dsr-ipip: its low 16 bits vary with the flow
   std::vector<std::uint8_t> server_id;  ///< in QUIC connection ids
+  std::uint32_t weight = 1;             ///< 0: it is drained, and gets no new flow
+  std::uint32_t max_connections = 0;    ///< 0: any number
+  Rate limit;
 
   bool ipv6() const { return !address.is_v4(); }
   /// Bytes of the outer header.
@@ -44,6 +54,9 @@ struct Pool {
   unsigned server_id_length = 0;        ///< of its UDP services' QUIC connection ids; 0: no QUIC
   unsigned config_rotation = 0;         ///< of ids that name a server
   bool lost = false;  ///< its table lies outside of the arena: what the loader never does
+  Algorithm algorithm = Algorithm::maglev;
+  bool tracked = false;  ///< direct return that remembers every flow
+  bool affine = false;   ///< a client's flows go to one backend
 };
 
 struct Service {
@@ -82,10 +95,21 @@ struct World {
   bool deny_otherwise = false;
   std::uint32_t interfaces = 2;  ///< those that frames arrive at and leave by: 0 to this
   Route route;
+  Rate limit;               ///< of all services together
+  std::uint32_t batch = 1;  ///< packets that are taken from it at once
+  std::uint32_t mark = 0;   ///< of packets beyond a limit, which pass; 0: they are dropped
   /// Flows may be forgotten for want of room, and ports be refused: what the tables' geometry
   /// decides, which the reference does not know.
   bool crowded = false;
   std::uint64_t flow_multiplier = 0x9e3779b97f4a7c15;
+  /// Few clients, with few ports, and long pauses are rare: most packets are of flows that live.
+  bool familiar = false;
+  /// No frame comes with a MAC address of its own, so that all ways back are remembered.
+  bool few_routers = false;
+  /// Some flows' backends are drawn by lot: two programs draw differently.
+  bool draws = false;
+  /// What it changes to, one after the other and round again: of the same services and backends.
+  std::vector<World> later;
 };
 
 }  // namespace sluice::reference

@@ -122,6 +122,18 @@ TEST_P(PacketPorts, ARangeAndASinglePortOfOneBackendNeverShareAPortOfOurs) {
     }
 }
 
+TEST_P(PacketPorts, AClientThatStaysWithItsBackendHasAsManyFlowsAsOthers) {
+  for (auto& pool : config_.pools)
+    if (pool.name == "p" + std::to_string(nat_port) ||
+        pool.name == "p" + std::to_string(nat_port) + "-6")
+      pool.affinity = model::Affinity::source;
+  apply(config_, topology_);
+  for (std::uint16_t port = 1; port <= 500; port++) {
+    send(from_router().ip(client, wide).tcp(port, 9001, syn).bytes(), forwarded(), "nat");
+    send(from_router().ip(client6, vip6).tcp(port, nat_port, syn).bytes(), forwarded(), "nat");
+  }
+}
+
 TEST_P(PacketPorts, OneClientPortToTwoPortsOfARangeIsTwoFlows) {
   const auto first = send(tcp(9000, syn).bytes(), forwarded(), "nat");
   const auto second = send(tcp(9001, syn).bytes(), forwarded(), "nat");

@@ -274,6 +274,38 @@ TEST_P(PacketTracking, NobodyGetsMoreFlowsThanHeMay) {
   }
 }
 
+TEST_P(PacketTracking, NobodyIsRefusedWhileABackendMayHaveTheFlow) {
+  // Eleven of twelve are full at once, one of them gets nearly every turn.
+  set_backends({100, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1});
+  for (auto& one : pool().backends)
+    one.maxConnections = 1;
+  pool().backends.back().maxConnections.reset();
+  for (const auto algorithm : {model::Algorithm::maglev, model::Algorithm::roundRobin,
+                               model::Algorithm::leastConnections}) {
+    SCOPED_TRACE(static_cast<int>(algorithm));
+    use(algorithm);
+    const auto base = static_cast<std::uint16_t>(1000 + 1000 * static_cast<int>(algorithm));
+    const auto flows = spread(base, 300);
+    EXPECT_FALSE(flows.contains(0)) << "the last backend may have any number";
+    EXPECT_GE(flows.at(111), 289);
+    for (int i = 0; i < 300; i++)
+      tcp(static_cast<std::uint16_t>(base + i), rst);
+  }
+}
+
+TEST_P(PacketTracking, AFlowThatNobodyCanHaveIsNotCountedAsOpened) {
+  for (auto& [address, hop] : topology_.next_hops)
+    hop.resolved = false;
+  apply(config_, topology_);
+  for (std::uint16_t port = 1; port <= 3; port++)
+    send(from_router().ip(client, vip).tcp(port, web_port, syn).bytes(), "drop", "unresolved");
+  const auto counters = loader_->counters();
+  ASSERT_TRUE(ok(counters));
+  const auto& counted = counters->services.at({ip(vip), web_port, model::Protocol::tcp, 0});
+  EXPECT_EQ(counted.opened, 0u);
+  EXPECT_EQ(counted.unresolved, 3u);
+}
+
 TEST_P(PacketTracking, NatKeepsToTheLimitAndCountsBothEnds) {
   for (auto& one : pool().backends)
     one.maxConnections = 2;

@@ -114,11 +114,10 @@ void mark_shared_ports(Entries& entries) {
       entry.service.flags |= SL_SERVICE_SHARES_PORTS;
 }
 
-/// The backends among which the least loaded one is found by looking at all, if they are so few.
+/// The backends among which the least loaded one, or one that may have another flow, is found by
+/// looking at all, if they are so few.
 sl_members members_of(const planner::TableImage& table) {
   sl_members members{};
-  if (table.algorithm != model::Algorithm::leastConnections)
-    return members;
   std::set<std::uint16_t> ids;
   for (const auto id : table.slots)
     if (id && ids.insert(id).second && ids.size() > SL_EXACT_MEMBERS)
