@@ -64,6 +64,7 @@ Result<void> Loader::change_default_pool(const EditBackends& edit,
     auto& hop = ways.next_hops[key.address];
     if (!topology.next_hops.contains(key.address))
       hop = {.ifindex = backend.ifindex,
+             .via = key.address,  // of dsr-l2; for the others it makes no difference
              .source = backend.source_mac,
              .destination = backend.destination_mac,
              .preferred_source = backend.source,
