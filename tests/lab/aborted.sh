@@ -28,7 +28,7 @@ ok 'the table of port 81 begins beyond the arena' spoil "$VIP4:81"
 spoilt=$(traffic tcp --to "$VIP4:81" --count 200 --first-port 12000 --timeout-ms 300)
 holds 'nothing comes through port 81 any more' "$spoilt" '.answered == 0'
 ok 'each of its packets was aborted and counted' test "$(aborted)" -ge 200
-holds 'with the reason that says so' "$(verdicts)" '.["aborted bug"] >= 200'
+holds 'with the reason that says so' "$(verdicts)" '.["aborted table-bound"] >= 200'
 holds 'and its service counts them as dropped' "$(get stats)" '.services[] | select(.name == "l2") | .dropped >= 200'
 for port in 80 82; do
   holds "meanwhile: port $port answers" "$(traffic tcp --to "$VIP4:$port" --count 300 --first-port 14000)" '.answered == 300'
