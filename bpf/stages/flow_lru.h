@@ -123,6 +123,13 @@ stage struct sl_flow *other_direction(const struct sl_flow_key *key, const struc
 	return opposite;
 }
 
+/* Adds an entry where there is none. An int, for Linux 6.1 sets only the lower half of what the helper returns: compared as a
+ * long no error is the one it is. */
+stage int add_flow(const struct sl_flow_key *key, const struct sl_flow *flow)
+{
+	return bpf_map_update_elem(&nat_flows, key, flow, BPF_NOEXIST);
+}
+
 /* Forgets both directions, given the key and the entry of one. */
 separate int forget_flow(struct sl_flow_key *key, struct sl_flow *flow)
 {
@@ -252,7 +259,7 @@ separate int take_port(__u32 port)
 		return DROP(NO_PORT);
 	forget_flow(&draft->reply_key, owner);
 	set_sums(&draft->entry, &draft->reply_key);
-	return bpf_map_update_elem(&nat_flows, &draft->reply_key, &draft->entry, BPF_NOEXIST) ? DROP(NO_PORT) : GO_ON;
+	return add_flow(&draft->reply_key, &draft->entry) ? DROP(NO_PORT) : GO_ON;
 }
 
 #define PRESERVE 1 /* the client's port is the source port */
@@ -275,13 +282,13 @@ separate int claim_port(__u64 hash, int how)
 		if (!(how & PRESERVE))
 			reply_key->destination_port = bpf_htons(SL_NAT_FIRST_PORT + start);
 		set_sums(reply, reply_key);
-		long refused = bpf_map_update_elem(&nat_flows, reply_key, reply, BPF_NOEXIST);
+		int refused = add_flow(reply_key, reply);
 
 		if (refused == -EEXIST) { /* somebody has this port; is he still there? */
 			__u32 since = look_at_owner();
 
 			if (since == GONE) {
-				refused = bpf_map_update_elem(&nat_flows, reply_key, reply, BPF_NOEXIST);
+				refused = add_flow(reply_key, reply);
 			} else if (since > longest) {
 				longest = since;
 				yields = reply_key->destination_port;
@@ -361,7 +368,7 @@ separate int new_flow(struct xdp_md *ctx, struct packet *packet, __u32 *chosen)
 	draft->entry.destination_port = draft->reply_key.source_port;
 	write_ethernet(draft->entry.ethernet, data);
 	set_sums(&draft->entry, key);
-	long refused = bpf_map_update_elem(&nat_flows, key, &draft->entry, BPF_NOEXIST);
+	int refused = add_flow(key, &draft->entry);
 
 	if (!refused)
 		return GO_ON;
