@@ -14,6 +14,7 @@ namespace sluice::test {
 
 class PacketErrors : public PacketTest {
  protected:
+  bool on_both() const override { return true; }
   void SetUp() override {
     PacketTest::SetUp();
     slots_ = memory<std::uint32_t>(".bss.slots", SL_SLOT_ARENA + 2);

@@ -85,6 +85,8 @@ void PacketTest::SetUp() {
   for (const char* name : {"in0", "out0"})
     set_mtu(name, mtu());
   config_ = world();
+  if (!on_both())
+    config_.xdp.interfaces.pop_back();
   topology_ = topology(config_, way_out());
   for (const char* address : {"10.0.1.51", "fd00:1::51"})
     topology_.next_hops.at(ip(address)).resolved = false;

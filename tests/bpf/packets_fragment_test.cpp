@@ -260,8 +260,9 @@ TEST_P(PacketFragments, ManyDatagramsAtOnceEachGoToTheirOwnBackend) {
       const auto in = later(static_cast<std::uint16_t>(id), 4).bytes();
       const auto out = run("in0", in);
       lost += out.verdict == 1;
-      if (out.verdict != 1)
+      if (out.verdict != 1) {
         EXPECT_EQ(out.packet.size(), in.size() + (port == ipip_port ? 20 : 0)) << id;
+      }
     }
   EXPECT_EQ(lost, 0) << "of some 4,000 in a table for 32,768";
 }

@@ -20,6 +20,7 @@ Packet back() {
 
 class PacketJumbo : public PacketTest {
  protected:
+  bool on_both() const override { return true; }
   std::uint32_t mtu() const override { return 9100; }
 
   void SetUp() override {

@@ -7,6 +7,7 @@ namespace sluice::test {
 
 class PacketProperty : public PacketTest {
  protected:
+  bool on_both() const override { return true; }
   std::mt19937 random_{20261125};
 
   std::uint32_t below(std::uint32_t limit) { return static_cast<std::uint32_t>(random_()) % limit; }

@@ -9,6 +9,7 @@ namespace sluice::test {
 
 class PacketTiming : public PacketTest {
  protected:
+  bool on_both() const override { return true; }
   /// On one CPU: each decides for itself which of its packets it times.
   void SetUp() override {
     ASSERT_EQ(sched_getaffinity(0, sizeof before_, &before_), 0);

@@ -136,11 +136,11 @@ class PacketTracking : public PacketTest {
   }
   /// Puts a flow of another service into every free place of a table.
   void fill(const char* name, int bits, std::uint32_t flags, std::uint64_t value = 0) {
-    std::uint64_t client = 0;
+    std::uint64_t others = 0;
     look_at(name, bits, [&](sl_flow_line& line, int way) {
       if (line.value[way])
         return;
-      line.key[way] = SL_FORWARD_KEY(++client, 1, SL_MAX_SERVICES - 1);
+      line.key[way] = SL_FORWARD_KEY(++others, 1, SL_MAX_SERVICES - 1);
       line.value[way] = value ? value
                               : std::uint64_t{SL_MAX_BACKENDS - 1} << 48 |
                                     std::uint64_t{now_ & 0xffffff} << 8 | flags;
@@ -450,8 +450,9 @@ TEST_P(PacketTracking, ARebalanceAtOnceLeavesNothingThatTheTableDoesNotSay) {
     for (auto port = base; port < base + 200; port++) {
       const int now = tcp(port, ack);
       moved += now != home[port];
-      if (now == home[port])
+      if (now == home[port]) {
         EXPECT_LT(now, 103);
+      }
     }
     EXPECT_NEAR(moved, 100, 30) << "half of the slots have new owners";
   }
