@@ -392,7 +392,10 @@ separate int follow_reply4(struct entry *reply, __u32 tcp_flags)
 
 	if (!reply)
 		return 0;
-	if (!find_flow(reply->value, &forward) || is_flow_over(forward.value)) {
+	/* Nor is it of a flow that was thrown out and that its client has opened anew, on another port. */
+	if (!find_flow(reply->value, &forward) || is_flow_over(forward.value) ||
+	    port_of(&forward) != SL_NAT_FIRST_PORT + ((__u32)reply->key & 0x3fff) ||
+	    backend_of(&forward) != reply->more >> 16) {
 		swap_value(reply->place, reply->value, 0);
 		return 0;
 	}

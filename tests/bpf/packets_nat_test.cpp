@@ -48,8 +48,8 @@ class PacketNat : public PacketTest {
       sum += name.ends_with("drop " + reason) ? counted.packets : 0;
     return sum;
   }
-  /// As if other flows had needed the places of the replies' entries.
-  void take_out_replies() {
+  /// As if other flows had needed the places of the flow's entries, of one direction.
+  void take_out(bool replies) {
     const Fd map(bpf_obj_get(folder().map(".bss.opening").c_str()));
     const std::size_t bytes = sizeof(sl_flow_line) << SL_OPENING_BITS;
     void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, map.get(), 0);
@@ -57,7 +57,7 @@ class PacketNat : public PacketTest {
     int taken = 0;
     for (auto& line : std::span(static_cast<sl_flow_line*>(memory), 1u << SL_OPENING_BITS))
       for (int way = 0; way < SL_FLOW_WAYS; way++)
-        if (line.value[way] && (line.key[way] & SL_REPLY_SIDE)) {
+        if (line.value[way] && !!(line.key[way] & SL_REPLY_SIDE) == replies) {
           line.value[way] = 0;
           taken++;
         }
@@ -315,7 +315,7 @@ TEST_P(PacketNat, FlowWhoseReplyWasThrownOutIsMadeAnew) {
   pass_time(0);
   const auto request = from_router().ip(client, vip);
   forward(Packet(request).tcp(40000, nat_port, syn));
-  take_out_replies();
+  take_out(true);
   const auto port = source_port(forward(Packet(request).tcp(40000, nat_port, ack)));
   same(reply(from_backend("10.0.1.11").ip("10.0.1.11", source).tcp(nat_port, port, ack)),
        to_router().ip(vip, client).tcp(nat_port, 40000, ack));
@@ -384,6 +384,24 @@ TEST_P(PacketNat, SynOnAClosedConnectionOpensANewOne) {
   EXPECT_EQ(nat_service().opened, 2u);
   const auto back = from_backend("10.0.1.11").ip("10.0.1.11", source);
   same(reply(Packet(back).tcp(nat_port, source_port(again), syn | ack)),
+       to_router().ip(vip, client).tcp(nat_port, 40000, syn | ack));
+}
+
+TEST_P(PacketNat, LateReplyOfAFlowThatWasThrownOutIsNotOfTheOneOpenedAnew) {
+  const auto request = from_router().ip(client, vip).tcp(40000, nat_port, syn);
+  const auto old_port = source_port(forward(request));
+  take_out(false);
+  auto& backends = config_.pools[0].backends;
+  backends[0].enabled = false;
+  backends.push_back(backend("10.0.1.13"));
+  topology_ = topology(config_, way_out());
+  apply(config_, topology_);
+  const auto port = source_port(forward(request));
+  const auto answer = [](const char* from, std::uint16_t to) {
+    return from_backend(from).ip(from, source).tcp(nat_port, to, syn | ack);
+  };
+  send(answer("10.0.1.11", old_port).bytes(), "pass", "unknown-reply", way_out());
+  same(reply(answer("10.0.1.13", port)),
        to_router().ip(vip, client).tcp(nat_port, 40000, syn | ack));
 }
 
