@@ -50,13 +50,14 @@ make_group() {
   mkdir "$group" && [ -w "$group/$limit" ]
 }
 if make_group 2>/dev/null; then
-  trap 'rmdir "$group" 2>/dev/null; finish' EXIT
+  trap 'ended=$?; set +e; rmdir "$group" 2>/dev/null; (exit $ended); finish' EXIT
   for mib in 20 40; do
     echo "${mib}M" >"$group/$limit"
     start_fails "started with $mib MiB" 'memory' sh -c "echo \$\$ >'$group/cgroup.procs'; exec $(daemon_command --config "$DIR/config.jsonc")"
     rm -rf "$DIR/state"/*
   done
   ok 'the group is empty again' until_true 10 rmdir "$group"
+  trap finish EXIT
 else
   echo 'skipped - this machine has no memory groups'
 fi
