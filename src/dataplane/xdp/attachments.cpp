@@ -5,8 +5,6 @@
 #include <fcntl.h>
 #include <linux/if_link.h>
 #include <net/if.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
 
 #include <cerrno>
 #include <cstring>
@@ -55,45 +53,6 @@ model::XdpMode mode_of(std::uint32_t ifindex) {
   return query.attach_mode == XDP_ATTACHED_SKB  ? model::XdpMode::SKB
          : query.attach_mode == XDP_ATTACHED_HW ? model::XdpMode::HW
                                                 : model::XdpMode::DRV;
-}
-
-/// 0: it has gone.
-std::uint32_t mtu_of(std::uint32_t ifindex) {
-  const Fd any(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  ifreq request{};
-  return if_indextoname(ifindex, request.ifr_name) && ioctl(any.get(), SIOCGIFMTU, &request) == 0
-             ? static_cast<std::uint32_t>(request.ifr_mtu)
-             : 0;
-}
-
-/// Where the kernel gives this errno, another variant of the program would fare no better.
-bool whatever_the_variant(int error) {
-  return error == EBUSY || error == EEXIST || error == ENODEV || error == EPERM;
-}
-
-/// Gives the kernel a program, and sets the errno with which it refuses it.
-using Put = std::function<Result<void>(const LoadedProgram&, int& refused)>;
-
-/// Offers the variant that the interface's MTU asks for. Where the driver does not take it, or it
-/// cannot be had, the other: on a veth the MTU of the far end counts, which we do not see, and some
-/// drivers take large frames in one buffer only.
-Result<LoadedProgram> offer(const LoadVariant& load, model::XdpMode mode, bool jumbo,
-                            const Put& put) {
-  std::optional<Error> first;
-  for (const bool multi_buffer : {jumbo, !jumbo}) {
-    if (multi_buffer && mode != model::XdpMode::DRV)
-      break;
-    auto program = load(multi_buffer);
-    int refused = 0;
-    auto done = program ? put(*program, refused) : fail(program.error());
-    if (done)
-      return program;
-    if (!first)
-      first = done.error();
-    if (program && (refused == 0 || whatever_the_variant(refused)))
-      break;
-  }
-  return tl::unexpected(*first);
 }
 
 /// Why the kernel refuses. bpf_link_create gives only an errno; the older netlink call gives the

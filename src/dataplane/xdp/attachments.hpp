@@ -11,20 +11,12 @@
 #include "base/result.hpp"
 #include "dataplane/dataplane.hpp"
 #include "dataplane/xdp/bpffs.hpp"
+#include "dataplane/xdp/variant.hpp"
 
 namespace sluice::dataplane::xdp {
 
 class Maps;
 
-/// A loaded program with what it says of itself.
-struct LoadedProgram {
-  Fd program;
-  std::string version;
-};
-
-/// Loads a variant of the program that is to be put on an interface. Which one is put there the MTU
-/// proposes and the driver decides: the other one is asked for where the kernel refuses the first.
-using LoadVariant = std::function<Result<LoadedProgram>(bool multi_buffer)>;
 /// Loads a variant of the same code as this program's. Code::not_found if nobody has that code.
 using LoadSame =
     std::function<Result<LoadedProgram>(const planner::Program& program, bool multi_buffer)>;

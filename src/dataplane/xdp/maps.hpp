@@ -43,10 +43,10 @@ class Maps {
   std::span<sl_flow_line> opening() const { return memory<sl_flow_line>(".bss.opening"); }
   std::span<sl_bucket> records() const { return memory<sl_bucket>(".bss.records"); }
   sl_loads& loads() const { return memory<sl_loads>(".bss.loads")[0]; }
-  /// By backend id; the first is the bucket of all services together.
   std::span<sl_fragment_line> fragments() const {
     return memory<sl_fragment_line>(".bss.fragments");
   }
+  /// By backend id; the first is the bucket of all services together.
   std::span<sl_limit> limits() const { return memory<sl_limit>(".bss.limits"); }
   std::span<sl_vip> vips() const { return memory<sl_vip>(".bss.vips"); }
   std::span<sl_backend> backend_pool() const { return memory<sl_backend>("backend_pool"); }
