@@ -14,6 +14,18 @@ void weigh(Backend& one, int i) {
   one.interface = i == 1;
 }
 
+/// Two of them cannot be had: one is switched off, one out of reach. @param mtu of the third
+std::size_t five(Builder& builder, std::uint16_t mtu) {
+  return builder.tracked(Forwarding::dsr_l2,
+                         {"10.0.1.21", "10.0.1.22", "10.0.1.23", "10.0.1.24", "10.0.1.25"},
+                         [mtu](Backend& one, int i) {
+                           weigh(one, i);
+                           one.enabled = i != 3;
+                           one.resolved = i != 4;
+                           one.mtu = i == 2 ? mtu : std::uint16_t{1500};
+                         });
+}
+
 World direct() {
   Builder builder("tracked direct return");
   const auto l2 = builder.tracked(Forwarding::dsr_l2, {"10.0.1.21", "10.0.1.22", "10.0.1.23"},
@@ -41,13 +53,7 @@ World direct() {
 
 World by_turns() {
   Builder builder("by turns");
-  const auto l2 = builder.tracked(Forwarding::dsr_l2,
-                                  {"10.0.1.21", "10.0.1.22", "10.0.1.23", "10.0.1.24", "10.0.1.25"},
-                                  [](Backend& one, int i) {
-                                    weigh(one, i);
-                                    one.enabled = i != 3;
-                                    one.resolved = i != 4;
-                                  });
+  const auto l2 = five(builder, 1500);
   const auto nat = builder.pool(Forwarding::nat, {"10.0.1.11", "10.0.1.12", "10.0.1.13"}, weigh);
   const auto nat6 = builder.pool(Forwarding::nat, {"fd00:1::11", "fd00:1::12"}, weigh);
   const auto many = builder.tracked(Forwarding::dsr_l2, twenty,
@@ -64,14 +70,7 @@ World by_turns() {
 
 World by_load() {
   Builder builder("by load");
-  const auto l2 = builder.tracked(Forwarding::dsr_l2,
-                                  {"10.0.1.21", "10.0.1.22", "10.0.1.23", "10.0.1.24", "10.0.1.25"},
-                                  [](Backend& one, int i) {
-                                    weigh(one, i);
-                                    one.enabled = i != 3;
-                                    one.resolved = i != 4;
-                                    one.mtu = i == 2 ? 700 : 1500;
-                                  });
+  const auto l2 = five(builder, 700);
   const auto nat = builder.pool(Forwarding::nat, {"10.0.1.11", "10.0.1.12", "10.0.1.13"}, weigh);
   const auto dead = builder.pool(Forwarding::nat, {"10.0.1.61", "10.0.1.62"},
                                  [](Backend& one, int) { one.resolved = false; });

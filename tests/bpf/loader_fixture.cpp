@@ -214,6 +214,13 @@ Outcome LoaderTest::run(const std::string& interface, const std::vector<std::uin
   return outcome;
 }
 
+void* LoaderTest::map_memory(const std::string& name, std::size_t bytes) const {
+  const Fd fd(bpf_obj_get(folder().map(name).c_str()));
+  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
+  EXPECT_NE(memory, MAP_FAILED) << name;
+  return memory == MAP_FAILED ? nullptr : memory;
+}
+
 std::vector<std::uint8_t> LoaderTest::map_bytes(const std::string& name) const {
   const Fd fd(bpf_obj_get(folder().map(name).c_str()));
   bpf_map_info info{};

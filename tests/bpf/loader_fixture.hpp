@@ -3,6 +3,7 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 
 #include <cstdint>
 #include <map>
@@ -66,6 +67,15 @@ class LoaderTest : public testing::Test {
   /// little more than the headers there; 0: as much as goes in
   Outcome run(const std::string& interface, const std::vector<std::uint8_t>& packet, int repeat = 1,
               std::uint32_t first = 0) const;
+  /// An array map of the instance as packets meet it: what is written there is there for the next.
+  template <class T>
+  std::shared_ptr<T[]> mapped(const std::string& name, std::size_t count) const {
+    const std::size_t bytes = count * sizeof(T);
+    return {static_cast<T*>(map_memory(name, bytes)), [bytes](T* memory) {
+              if (memory)
+                munmap(memory, bytes);
+            }};
+  }
   /// The raw bytes of an array map of the instance.
   std::vector<std::uint8_t> map_bytes(const std::string& name) const;
 
@@ -73,6 +83,7 @@ class LoaderTest : public testing::Test {
   std::unique_ptr<dataplane::xdp::Loader> loader_;
 
  private:
+  void* map_memory(const std::string& name, std::size_t bytes) const;
   std::map<std::string, std::uint32_t> interfaces_;  ///< with their MTU
 };
 

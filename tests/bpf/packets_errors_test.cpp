@@ -17,28 +17,14 @@ class PacketErrors : public PacketTest {
   bool on_both() const override { return true; }
   void SetUp() override {
     PacketTest::SetUp();
-    slots_ = memory<std::uint32_t>(".bss.slots", SL_SLOT_ARENA + 2);
-    fronts_ = memory<sl_front>(".bss.front", 2);
-  }
-  void TearDown() override {
-    munmap(slots_, sizeof(std::uint32_t) * (SL_SLOT_ARENA + 2));
-    munmap(fronts_, sizeof(sl_front) * 2);
-    PacketTest::TearDown();
-  }
-
-  template <class T>
-  T* memory(const std::string& name, std::size_t count) const {
-    const Fd fd(bpf_obj_get(folder().map(name).c_str()));
-    void* memory =
-        mmap(nullptr, count * sizeof(T), PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
-    EXPECT_NE(memory, MAP_FAILED) << name;
-    return static_cast<T*>(memory);
+    slots_ = mapped<std::uint32_t>(".bss.slots", SL_SLOT_ARENA + 2);
+    fronts_ = mapped<sl_front>(".bss.front", 2);
   }
 
   /// Writes a backend's id over every slot of a pool.
   void name_in_slots(const std::string& pool, std::uint32_t id) {
     const auto table = running().tables.at(pool);
-    std::fill_n(slots_ + table.base, table.slots.size(), id);
+    std::fill_n(&slots_[table.base], table.slots.size(), id);
   }
   /// Moves the table of a service in the front that counts.
   void move_table(std::uint16_t port, const char* address, std::uint32_t base) {
@@ -85,8 +71,8 @@ class PacketErrors : public PacketTest {
                     : dataplane::Traffic{};
   }
 
-  std::uint32_t* slots_ = nullptr;
-  sl_front* fronts_ = nullptr;
+  std::shared_ptr<std::uint32_t[]> slots_;
+  std::shared_ptr<sl_front[]> fronts_;
 };
 SLUICE_BOTH_ARMS(PacketErrors);
 

@@ -38,20 +38,18 @@ std::string said(const std::string& command) {
 
 class PacketLimit : public PacketTest {
  protected:
-  void TearDown() override {
-    if (limits_)
-      munmap(limits_, SL_MAX_BACKENDS * sizeof(sl_limit));
-    if (fronts_)
-      munmap(fronts_, 2 * sizeof(sl_front));
-    PacketTest::TearDown();
+  void SetUp() override {
+    PacketTest::SetUp();
+    limits_ = mapped<sl_limit>(".bss.limits", SL_MAX_BACKENDS);
+    fronts_ = mapped<sl_front>(".bss.front", 2);
   }
   /// Applies, and stretches every limit of one packet a second.
   void change() {
     apply(config_, topology_);
     for (int i = 0; i < 2; i++)
-      stretch(fronts()[i].limit);
+      stretch(fronts_[i].limit);
     for (std::uint32_t id = 0; id < SL_MAX_BACKENDS; id++)
-      stretch(limits()[id].rate);
+      stretch(limits_[id].rate);
   }
   static void stretch(sl_rate& rate) {
     if (rate.packets_per_second != 1)
@@ -76,25 +74,12 @@ class PacketLimit : public PacketTest {
     throw std::out_of_range("no such pool");
   }
 
-  /// The buckets as packets meet them.
-  sl_limit* limits() {
-    return limits_ = limits_ ? limits_ : memory<sl_limit>(".bss.limits", SL_MAX_BACKENDS);
-  }
-  sl_front* fronts() { return fronts_ = fronts_ ? fronts_ : memory<sl_front>(".bss.front", 2); }
-  template <class T>
-  T* memory(const std::string& name, std::size_t count) const {
-    const Fd fd(bpf_obj_get(folder().map(name).c_str()));
-    void* memory =
-        mmap(nullptr, count * sizeof(T), PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
-    EXPECT_NE(memory, MAP_FAILED) << name;
-    return static_cast<T*>(memory);
-  }
   void refill() {
     for (std::uint32_t id = 0; id < SL_MAX_BACKENDS; id++)
-      limits()[id].full_at = 0;
+      limits_[id].full_at = 0;
   }
   /// As if that much time had gone by.
-  void let_pass(std::uint64_t units, std::uint32_t id = 0) { limits()[id].full_at -= units; }
+  void let_pass(std::uint64_t units, std::uint32_t id = 0) { limits_[id].full_at -= units; }
 
   /// Runs a packet so many times at once; how many went through.
   std::uint64_t through(const Packet& packet, int times) {
@@ -149,9 +134,9 @@ class PacketLimit : public PacketTest {
   }
   static Packet frame_with_tag() { return from_router().tag(3); }
 
- private:
-  sl_limit* limits_ = nullptr;
-  sl_front* fronts_ = nullptr;
+  /// As packets meet them.
+  std::shared_ptr<sl_limit[]> limits_;
+  std::shared_ptr<sl_front[]> fronts_;
 };
 SLUICE_BOTH_ARMS(PacketLimit);
 
@@ -224,7 +209,7 @@ TEST_P(PacketLimit, WhatIsNoClientsPacketForAServiceIsLeftAlone) {
 
 TEST_P(PacketLimit, AfterTheBurstComesTheSteadyRate) {
   limit(100);
-  const auto& rate = limits()[0];
+  const auto& rate = limits_[0];
   EXPECT_EQ(through(l2_packet(), 150), 100u) << "a bucket that was never used is full";
   EXPECT_EQ(through(l2_packet(), 50), 0u);
   let_pass(10 * hour);

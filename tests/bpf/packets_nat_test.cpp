@@ -50,18 +50,15 @@ class PacketNat : public PacketTest {
   }
   /// As if other flows had needed the places of the flow's entries, of one direction.
   void take_out(bool replies) {
-    const Fd map(bpf_obj_get(folder().map(".bss.opening").c_str()));
-    const std::size_t bytes = sizeof(sl_flow_line) << SL_OPENING_BITS;
-    void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, map.get(), 0);
-    ASSERT_NE(memory, MAP_FAILED);
+    constexpr std::size_t lines = 1u << SL_OPENING_BITS;
+    const auto opening = mapped<sl_flow_line>(".bss.opening", lines);
     int taken = 0;
-    for (auto& line : std::span(static_cast<sl_flow_line*>(memory), 1u << SL_OPENING_BITS))
+    for (auto& line : std::span(opening.get(), lines))
       for (int way = 0; way < SL_FLOW_WAYS; way++)
         if (line.value[way] && !!(line.key[way] & SL_REPLY_SIDE) == replies) {
           line.value[way] = 0;
           taken++;
         }
-    munmap(memory, bytes);
     EXPECT_EQ(taken, 1);
   }
 

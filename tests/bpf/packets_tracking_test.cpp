@@ -125,14 +125,11 @@ class PacketTracking : public PacketTest {
   /// A table of flows, as packets meet it, shown to `look`.
   template <class Look>
   void look_at(const char* name, int bits, Look look) {
-    const Fd map(bpf_obj_get(folder().map(name).c_str()));
-    const std::size_t bytes = sizeof(sl_flow_line) << bits;
-    void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, map.get(), 0);
-    ASSERT_NE(memory, MAP_FAILED);
-    for (auto& line : std::span(static_cast<sl_flow_line*>(memory), std::size_t{1} << bits))
+    const std::size_t lines = std::size_t{1} << bits;
+    const auto table = mapped<sl_flow_line>(name, lines);
+    for (auto& line : std::span(table.get(), lines))
       for (int way = 0; way < SL_FLOW_WAYS; way++)
         look(line, way);
-    munmap(memory, bytes);
   }
   /// Puts a flow of another service into every free place of a table.
   void fill(const char* name, int bits, std::uint32_t flags, std::uint64_t value = 0) {

@@ -141,18 +141,14 @@ class PacketTransition : public PacketTest {
 
   /// As if other flows had been written down into every place.
   void fill_records() {
-    const Fd map(bpf_obj_get(folder().map(".bss.records").c_str()));
-    const std::size_t bytes = sizeof(sl_bucket) << SL_RECORD_BITS;
-    void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, map.get(), 0);
-    ASSERT_NE(memory, MAP_FAILED);
+    constexpr std::size_t buckets = std::size_t{1} << SL_RECORD_BITS;
+    const auto records = mapped<sl_bucket>(".bss.records", buckets);
     const auto id = std::uint64_t{image_.backends.begin()->second.id};
     std::uint64_t signature = 0;
-    for (auto& bucket :
-         std::span(static_cast<sl_bucket*>(memory), std::size_t{1} << SL_RECORD_BITS))
+    for (auto& bucket : std::span(records.get(), buckets))
       for (auto& record : bucket.record)
         if (!record)
           record = ++signature << 24 | id << 8 | SL_RECORD_OLD << 6 | (now_ / SL_RECORD_EPOCH & 63);
-    munmap(memory, bytes);
   }
 
   std::uint32_t now_ = 1'000'000;
